@@ -1,0 +1,57 @@
+# Two commands on a fresh machine: `make run` and `make test`. `make help` lists the rest.
+# Nothing is needed beforehand but Python 3.11 or newer with venv, make and a network.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock clean
+
+help: ## List the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Install, start the database, migrate, load a small demo city and serve it
+	@exec $(BIN)/timebank run --demo
+
+test: check $(VENV)/.chromium ## Install, check, and run every test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine -q
+	$(BIN)/python tests/coverage_floor.py
+
+check: $(VENV)/.test ## Lint, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.test ## Measure speed as ratios in one run and write docs/reference/benchmarks.md
+	$(BIN)/python -m tests.bench
+
+lock: $(VENV)/.uv ## Resolve the dependencies again into the two lock files
+	$(BIN)/python tests/lock.py
+
+clean: ## Remove what make installed (never your data)
+	rm -rf $(VENV)
+
+# uv is pinned with the hashes of requirements.lock and fetched by pip once; everything else goes through it.
+$(VENV)/.uv: requirements.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ {p=1} p {print} p && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.uv requirements.lock pyproject.toml
+	@test -e $(VENV)/.test || $(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.uv requirements-test.lock pyproject.toml
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements-test.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.chromium: $(VENV)/.test
+	@$(BIN)/python tests/chromium.py
+	@touch $@
