@@ -1,0 +1,40 @@
+"""The schema of the bank, schema `timebank`, one file a noun. The ledger's own is `ledger/tables.py`."""
+
+from timebank.tables.base import metadata
+from timebank.tables.people import ROLES, attempt, member, phone_code, role_grant, session
+from timebank.tables.places import LEVELS, card, device, fund, poster, region, service_kind, station
+from timebank.tables.rewards import purse, redemption, redemption_part, reward, reward_place
+from timebank.tables.service import GRADES, SOURCES, attendance, decision, policy_version, punch, record
+from timebank.tables.trail import audit_entry, command
+
+__all__ = [
+    "GRADES",
+    "LEVELS",
+    "ROLES",
+    "SOURCES",
+    "attempt",
+    "attendance",
+    "audit_entry",
+    "card",
+    "command",
+    "decision",
+    "device",
+    "fund",
+    "member",
+    "metadata",
+    "phone_code",
+    "policy_version",
+    "poster",
+    "punch",
+    "purse",
+    "record",
+    "redemption",
+    "redemption_part",
+    "region",
+    "reward",
+    "reward_place",
+    "role_grant",
+    "service_kind",
+    "session",
+    "station",
+]

@@ -1,0 +1,106 @@
+"""Who: members with their encrypted personal fields, what they may do, and how they sign in."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+from timebank.tables.base import belongs_to, book_key, id_key, metadata, moment, one_of, words
+
+ROLES = ("manager", "clerk", "admin", "auditor")
+
+member = Table(
+    "member",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("region_id", Uuid, nullable=False),
+    # People of one household may not verify each other's hours.
+    Column("household_id", Uuid),
+    # Personal fields (name, phone, ...) are one AES-256-GCM text under a key of this person alone, which is itself
+    # wrapped by the key-encryption key `key_id` from outside the database. Erasing a person drops `data_key`.
+    Column("key_id", SmallInteger),
+    Column("data_key", LargeBinary),
+    Column("personal", LargeBinary),
+    # Keyed hash of the phone number: finds a member at sign-in without storing the number in clear.
+    Column("phone_index", LargeBinary),
+    words("password_hash", nullable=True),
+    words("locale"),
+    words("state"),
+    # Raised whenever what the member may do changes, so that a cached session notices.
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    moment("joined_at"),
+    belongs_to("region_id", "region"),
+    UniqueConstraint("book_id", "phone_index"),
+    CheckConstraint(one_of("state", "active", "suspended", "erased"), name="state"),
+    CheckConstraint(one_of("locale", "zh-CN", "en"), name="locale"),
+    Index(None, "book_id", "region_id"),
+)
+
+role_grant = Table(
+    "role_grant",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("member_id", Uuid, nullable=False),
+    words("role"),
+    Column("region_id", Uuid),
+    Column("station_id", Uuid),
+    moment("starts_at"),
+    moment("ends_at", nullable=True),
+    Column("granted_by", Uuid),
+    moment("granted_at"),
+    belongs_to("member_id", "member"),
+    belongs_to("region_id", "region"),
+    belongs_to("station_id", "station"),
+    CheckConstraint(one_of("role", *ROLES), name="role"),
+    CheckConstraint("num_nonnulls(region_id, station_id) = 1", name="one_scope"),
+    CheckConstraint("ends_at IS NULL OR ends_at >= starts_at", name="ends_after_start"),
+    Index(None, "book_id", "member_id"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    book_key(),
+    # SHA-256 of the opaque token in the cookie: the table alone signs nobody in.
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("member_id", Uuid, nullable=False),
+    moment("created_at"),
+    moment("seen_at"),
+    moment("expires_at"),
+    belongs_to("member_id", "member"),
+    Index(None, "book_id", "member_id"),
+    Index(None, "book_id", "expires_at"),
+)
+
+phone_code = Table(
+    "phone_code",
+    metadata,
+    book_key(),
+    Column("phone_index", LargeBinary, primary_key=True),
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("tries", SmallInteger, nullable=False),
+    moment("sent_at"),
+    moment("expires_at"),
+)
+
+# Counters behind "five tries in ten minutes" and the like: one row a subject and window, dropped once past.
+attempt = Table(
+    "attempt",
+    metadata,
+    book_key(),
+    Column("kind", words("kind").type, primary_key=True),
+    Column("subject", LargeBinary, primary_key=True),
+    Column("window_starts_at", moment("window_starts_at").type, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Index(None, "book_id", "window_starts_at"),
+)

@@ -1,0 +1,168 @@
+"""Evidence, decision, entitlement: punches (never changed), attendances and records (decided), decisions (kept)."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from timebank.tables.base import belongs_to, book_key, id_key, metadata, moment, one_of, words
+
+SOURCES = ("live", "late", "card", "poster", "digits", "door", "manual", "import")
+GRADES = ("A", "B", "C", "D")
+
+policy_version = Table(
+    "policy_version",
+    metadata,
+    book_key(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # The first local day on which the rules hold; a version holds until the next one starts.
+    Column("starts_on", Date, nullable=False),
+    Column("rules", JSONB, nullable=False),
+    Column("created_by", Uuid),
+    moment("created_at"),
+    Index(None, "book_id", "starts_on", unique=True),
+)
+
+punch = Table(
+    "punch",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("member_id", Uuid, nullable=False),
+    Column("station_id", Uuid, nullable=False),
+    Column("device_id", Uuid),
+    words("kind"),
+    words("source"),
+    # The code as scanned, and the slot it named.
+    words("code", nullable=True),
+    Column("slot", BigInteger),
+    # Who entered it when that is not the member: a manager, a helper, an import.
+    Column("entered_by", Uuid),
+    words("reason", nullable=True),
+    # The browser's own random number, the same for every member who uses that phone.
+    Column("phone_id", Uuid),
+    moment("phone_time", nullable=True),
+    moment("occurred_at"),
+    moment("recorded_at"),
+    # Reasons for which a person must look at it; empty for most.
+    Column("holds", ARRAY(Text), nullable=False),
+    belongs_to("member_id", "member"),
+    belongs_to("station_id", "station"),
+    belongs_to("device_id", "device"),
+    CheckConstraint(one_of("kind", "in", "out"), name="kind"),
+    CheckConstraint(one_of("source", *SOURCES), name="source"),
+    Index(None, "book_id", "member_id", "occurred_at"),
+    Index(None, "book_id", "station_id", "recorded_at"),
+)
+
+attendance = Table(
+    "attendance",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("member_id", Uuid, nullable=False),
+    Column("station_id", Uuid, nullable=False),
+    Column("service_kind_id", Uuid, nullable=False),
+    Column("in_punch_id", Uuid, nullable=False),
+    Column("out_punch_id", Uuid),
+    moment("started_at"),
+    moment("ended_at", nullable=True),
+    words("state"),
+    belongs_to("member_id", "member"),
+    belongs_to("station_id", "station"),
+    belongs_to("service_kind_id", "service_kind"),
+    belongs_to("in_punch_id", "punch"),
+    belongs_to("out_punch_id", "punch"),
+    CheckConstraint(one_of("state", "open", "closed", "unconfirmed"), name="state"),
+    CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="open_has_no_end"),
+    CheckConstraint("ended_at >= started_at", name="ends_after_start"),
+    # One person is in one place: the database says so, whatever runs at once.
+    Index("attendance_open_key", "book_id", "member_id", unique=True, postgresql_where=text("state = 'open'")),
+    Index(
+        "attendance_open_station_idx", "book_id", "station_id", "started_at", postgresql_where=text("state = 'open'")
+    ),
+)
+
+# A record is what an attendance became, under the same id, with every field that Order 67 asks for: activity name,
+# date, place, content, actual time, organising unit, person in charge. They are copied, because a station that is
+# renamed later must not change what a certificate says.
+record = Table(
+    "record",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("member_id", Uuid, nullable=False),
+    Column("station_id", Uuid, nullable=False),
+    Column("service_kind_id", Uuid, nullable=False),
+    words("activity_zh"),
+    words("activity_en"),
+    words("place"),
+    words("content"),
+    words("organising_unit"),
+    words("person_in_charge"),
+    moment("started_at"),
+    moment("ended_at"),
+    # The community's day of the check-in: caps and policy versions go by it.
+    Column("local_day", Date, nullable=False),
+    Column("measured_minutes", Integer, nullable=False),
+    words("grade"),
+    Column("holds", ARRAY(Text), nullable=False),
+    words("state"),
+    Column("credited_minutes", Integer),
+    Column("points", BigInteger),
+    # 'waiting': earned, but the fund was dry; paid by itself when the fund is filled.
+    words("points_state"),
+    Column("policy_number", Integer),
+    Column("decided_by", Uuid),
+    moment("decided_at", nullable=True),
+    moment("recorded_at"),
+    belongs_to("id", "attendance"),
+    belongs_to("member_id", "member"),
+    belongs_to("station_id", "station"),
+    belongs_to("service_kind_id", "service_kind"),
+    belongs_to("policy_number", "policy_version", "number"),
+    CheckConstraint(one_of("grade", *GRADES), name="grade"),
+    CheckConstraint(one_of("state", "waiting", "verified", "rejected", "reversed"), name="state"),
+    CheckConstraint(one_of("points_state", "none", "posted", "waiting"), name="points_state"),
+    CheckConstraint("measured_minutes >= 0", name="measured_minutes"),
+    CheckConstraint("credited_minutes >= 0 AND points >= 0", name="credit"),
+    CheckConstraint("(state = 'waiting') = (decided_at IS NULL)", name="waiting_is_undecided"),
+    CheckConstraint(
+        "state <> 'verified' OR num_nonnulls(credited_minutes, points, policy_number, decided_by) = 4",
+        name="verified_is_whole",
+    ),
+    Index("record_queue_idx", "book_id", "station_id", "started_at", postgresql_where=text("state = 'waiting'")),
+    Index(None, "book_id", "member_id", "local_day"),
+    Index(
+        "record_unpaid_idx", "book_id", "station_id", "decided_at", postgresql_where=text("points_state = 'waiting'")
+    ),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("record_id", Uuid, nullable=False),
+    Column("actor_id", Uuid, nullable=False),
+    words("verdict"),
+    Column("minutes", Integer),
+    # The holds that stood when a person decided: what was known is kept beside what was decided.
+    Column("holds", ARRAY(Text), nullable=False),
+    words("reason", nullable=True),
+    moment("decided_at"),
+    belongs_to("record_id", "record"),
+    belongs_to("actor_id", "member"),
+    CheckConstraint(one_of("verdict", "verify", "adjust", "reject", "approve", "reverse"), name="verdict"),
+    Index(None, "book_id", "record_id"),
+)
