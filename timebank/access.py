@@ -35,9 +35,7 @@ def in_force(now: datetime) -> ColumnElement[bool]:
     )
 
 
-async def grants(
-    connection: AsyncConnection, book_id: int, actor_id: UUID, now: datetime
-) -> tuple[Grant, ...]:
+async def grants(connection: AsyncConnection, book_id: int, actor_id: UUID, now: datetime) -> tuple[Grant, ...]:
     """Every role the actor holds at `now`."""
     rows = await connection.execute(
         select(role_grant.c.id, role_grant.c.role, role_grant.c.region_id, role_grant.c.station_id)
@@ -86,9 +84,7 @@ async def stations(
 ) -> Sequence[Row[Any]]:
     """The stations where the actor holds one of `roles`, by number."""
     query = (
-        select(station)
-        .where(station.c.book_id == book_id, in_branch(actor_id, roles, now))
-        .order_by(station.c.number)
+        select(station).where(station.c.book_id == book_id, in_branch(actor_id, roles, now)).order_by(station.c.number)
     )
     return (await connection.execute(query)).all()
 

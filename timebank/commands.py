@@ -109,8 +109,7 @@ async def settle(
                 "actor_ids": [command.actor_id for command in new],
                 "content_hashes": [hashes[position] for position in fresh.values()],
                 "answers": [
-                    msgspec.json.encode({"code": answer.code, "data": answer.data}).decode()
-                    for answer in answers
+                    msgspec.json.encode({"code": answer.code, "data": answer.data}).decode() for answer in answers
                 ],
             },
         )

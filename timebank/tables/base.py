@@ -42,9 +42,7 @@ def words(name: str, *, nullable: bool = False) -> Column[Any]:
 
 def belongs_to(column: str, table: str, target: str = "id") -> ForeignKeyConstraint:
     """A foreign key inside the same book."""
-    return ForeignKeyConstraint(
-        ["book_id", column], [f"timebank.{table}.book_id", f"timebank.{table}.{target}"]
-    )
+    return ForeignKeyConstraint(["book_id", column], [f"timebank.{table}.book_id", f"timebank.{table}.{target}"])
 
 
 def one_of(column: str, *values: str) -> str:

@@ -87,9 +87,7 @@ attendance = Table(
     CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="open_has_no_end"),
     CheckConstraint("ended_at >= started_at", name="ends_after_start"),
     # One person is in one place: the database says so, whatever runs at once.
-    Index(
-        "attendance_open_key", "book_id", "member_id", unique=True, postgresql_where=text("state = 'open'")
-    ),
+    Index("attendance_open_key", "book_id", "member_id", unique=True, postgresql_where=text("state = 'open'")),
     Index(
         "attendance_open_station_idx",
         "book_id",
@@ -147,9 +145,7 @@ record = Table(
         "state <> 'verified' OR num_nonnulls(credited_minutes, points, policy_number, decided_by) = 4",
         name="verified_is_whole",
     ),
-    Index(
-        "record_queue_idx", "book_id", "station_id", "started_at", postgresql_where=text("state = 'waiting'")
-    ),
+    Index("record_queue_idx", "book_id", "station_id", "started_at", postgresql_where=text("state = 'waiting'")),
     Index(None, "book_id", "member_id", "local_day"),
     Index(
         "record_unpaid_idx",

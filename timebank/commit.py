@@ -1,0 +1,132 @@
+"""Group commit: the commands of one kind that arrive while a batch commits become the next batch, in one transaction.
+
+There is no timer: an idle bank answers at once, a busy one shares each commit among whoever waits. A waiting request
+holds no database connection; the committer has its own.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from timebank.commands import Answer, Command
+from timebank.errors import Busy
+
+C = TypeVar("C", bound=Command)
+Verb = Callable[[AsyncConnection, int, Sequence[C], datetime], Awaitable[list[Answer]]]
+
+# Serialization failure, deadlock, and a unique violation by another process that settles one of the same ids.
+SEND_AGAIN = frozenset({"40001", "40P01", "23505"})
+ATTEMPTS = 6
+
+log = structlog.get_logger(__name__)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same batch, with the same ids, may be sent again.
+
+    That includes a lost connection: whether its COMMIT arrived is unknown, and the ids find out.
+    """
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in SEND_AGAIN
+    return isinstance(error, OSError)
+
+
+class Committer(Generic[C]):
+    """Runs one verb for everybody who asks, a batch at a time."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        book_id: int,
+        verb: Verb[C],
+        clock: Callable[[], datetime],
+        *,
+        batch_limit: int = 1000,
+        queue_limit: int = 4000,
+    ) -> None:
+        self.engine = engine
+        self.book_id = book_id
+        self.verb = verb
+        self.clock = clock
+        self.batch_limit = batch_limit
+        self.queue_limit = queue_limit
+        self.queue: deque[tuple[C, asyncio.Future[Answer]]] = deque()
+        self.running: asyncio.Task[None] | None = None
+        self.batches = 0
+        self.commands = 0
+
+    async def submit(self, command: C) -> Answer:
+        """Queue one command and wait for its answer, which is committed when it comes.
+
+        Raises Busy when the queue is full. Cancelling the caller does not cancel the command.
+        """
+        if len(self.queue) >= self.queue_limit:
+            raise Busy()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.queue.append((command, future))
+        if self.running is None:
+            self.running = asyncio.create_task(self.drain())
+        return await future
+
+    async def submit_all(self, commands: Sequence[C]) -> list[Answer]:
+        """Queue several commands at once and wait for all answers, in order. Raises Busy when they do not fit."""
+        if len(self.queue) + len(commands) > self.queue_limit:
+            raise Busy()
+        return list(await asyncio.gather(*(self.submit(command) for command in commands)))
+
+    async def finish(self) -> None:
+        """Wait until nothing is queued and nothing runs."""
+        while self.running is not None:
+            await self.running
+
+    async def drain(self) -> None:
+        """Take whatever has queued, again and again, until nothing is left."""
+        try:
+            while self.queue:
+                size = min(len(self.queue), self.batch_limit)
+                await self.settle([self.queue.popleft() for _ in range(size)])
+        finally:
+            self.running = None
+
+    async def settle(self, batch: list[tuple[C, asyncio.Future[Answer]]]) -> None:
+        """Answer one batch. When it fails for a reason of its own, each command is tried alone, so that one bad
+        command never fails its neighbours."""
+        try:
+            answers = await self.commit([command for command, _ in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                reject(batch[0][1], error)
+                return
+            log.warning("batch_failed", verb=self.verb.__name__, size=len(batch), error=type(error).__name__)
+            for waiting in batch:
+                await self.settle([waiting])
+            return
+        self.batches += 1
+        self.commands += len(batch)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def commit(self, commands: list[C]) -> list[Answer]:
+        """One transaction, sent again with the same ids after what passes by itself."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with self.engine.begin() as connection:
+                    return await self.verb(connection, self.book_id, commands, self.clock())
+            except Exception as error:
+                if attempt == ATTEMPTS or not is_passing(error):
+                    raise
+                await asyncio.sleep(0.02 * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:
+    """Hand the failure to whoever still waits: the caller may have gone away."""
+    if not future.done():
+        future.set_exception(error)
