@@ -1,0 +1,247 @@
+"""Members: who they are, encrypted; how they are found; how they are erased."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import phonenumbers
+from sqlalchemy import ARRAY, Row, Uuid, any_, delete, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import access, passwords, texts, trail, vault
+from timebank.errors import BankError, Invalid, NotFound
+from timebank.keys import Keys
+from timebank.tables import member, region, role_grant, session
+
+NAME_LIMIT = 60
+LOCALES = ("zh-CN", "en")
+# What members may change about themselves; the rest takes an administrator.
+OWN_ACTIONS = ("member.password", "member.erase")
+# A number typed without a country code is one of here.
+HOME_COUNTRY = "CN"
+
+
+class PhoneTaken(BankError):
+    """Another member of this book has this phone number."""
+
+    code = "phone_taken"
+
+
+def normal_phone(phone: str) -> str:
+    """The number in E.164, `+8613900000000`; `Invalid` with reason `phone` when it cannot be one."""
+    try:
+        # A real number is far shorter; the library takes its time over a long text.
+        parsed = phonenumbers.parse(phone[:40], HOME_COUNTRY)
+    except phonenumbers.NumberParseException:
+        raise Invalid(field="phone", reason="phone") from None
+    if len(phone) > 40 or not phonenumbers.is_valid_number(parsed):
+        raise Invalid(field="phone", reason="phone")
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def phone_index(keys: Keys, phone: str) -> bytes:
+    """The keyed hash under which the table knows a phone number; `Invalid` as `normal_phone`."""
+    return hmac.new(keys.phone_index, normal_phone(phone).encode(), hashlib.sha256).digest()
+
+
+async def add(
+    connection: AsyncConnection,
+    book_id: int,
+    keys: Keys,
+    *,
+    name: str,
+    phone: str | None,
+    region_id: UUID,
+    id: UUID,
+    now: datetime,
+    password: str | None = None,
+    household_id: UUID | None = None,
+    locale: str = "zh-CN",
+    actor_id: UUID | None = None,
+) -> UUID:
+    """Add a member of a region. The actor, unless the operator, must be an administrator there.
+
+    Errors: `phone_taken`, `password_weak`, `invalid` (name, phone, locale), `not_found` (region).
+    """
+    name = texts.line("name", name, NAME_LIMIT)
+    if locale not in LOCALES:
+        raise Invalid(field="locale", reason="unknown")
+    await require_region(connection, book_id, region_id, actor_id, now)
+    fields = {"name": name, "phone": normal_phone(phone) if phone else None}
+    sealed = vault.seal(keys, book_id, id, fields)
+    added = await connection.execute(
+        insert(member)
+        .values(
+            book_id=book_id,
+            id=id,
+            region_id=region_id,
+            household_id=household_id,
+            key_id=sealed.key_id,
+            data_key=sealed.data_key,
+            personal=sealed.personal,
+            phone_index=phone_index(keys, phone) if phone else None,
+            password_hash=await passwords.hashed(keys, password) if password is not None else None,
+            locale=locale,
+            state="active",
+            joined_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=["book_id", "phone_index"])
+        .returning(member.c.id)
+    )
+    if added.one_or_none() is None:
+        raise PhoneTaken()
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="member.add",
+        subject_kind="member",
+        subject_id=id,
+        after={"region_id": str(region_id), "locale": locale, "state": "active"},
+        now=now,
+    )
+    return id
+
+
+async def require_region(
+    connection: AsyncConnection, book_id: int, region_id: UUID, actor_id: UUID | None, now: datetime
+) -> None:
+    """Raise `NotFound` unless the region exists and the actor, when there is one, administers it."""
+    if actor_id is not None:
+        await access.visible_region(connection, book_id, region_id, actor_id=actor_id, roles=("admin",), now=now)
+        return
+    query = select(region.c.id).where(region.c.book_id == book_id, region.c.id == region_id)
+    if (await connection.execute(query)).one_or_none() is None:
+        raise NotFound(kind="region")
+
+
+async def by_id(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any]:
+    """The row of a member, erased or not; `NotFound` when there is none."""
+    query = select(member).where(member.c.book_id == book_id, member.c.id == member_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="member")
+    return row
+
+
+async def by_phone(connection: AsyncConnection, book_id: int, keys: Keys, phone: str) -> Row[Any] | None:
+    """The row of the member who has this phone number, or None; `Invalid` when it is no number."""
+    query = select(member).where(member.c.book_id == book_id, member.c.phone_index == phone_index(keys, phone))
+    return (await connection.execute(query)).one_or_none()
+
+
+async def personal(connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID) -> dict[str, Any] | None:
+    """A member's own fields, `name` and `phone`; None once erased. `NotFound` when there is no such member."""
+    return vault.unseal(keys, await by_id(connection, book_id, member_id))
+
+
+async def names(connection: AsyncConnection, book_id: int, keys: Keys, ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The name of each member in `ids`. Erased and unknown ones are left out."""
+    query = select(member.c.book_id, member.c.id, member.c.key_id, member.c.data_key, member.c.personal).where(
+        member.c.book_id == book_id, member.c.id == func.any(list(set(ids)))
+    )
+    opened = ((row.id, vault.unseal(keys, row)) for row in await connection.execute(query))
+    return {member_id: fields["name"] for member_id, fields in opened if fields is not None}
+
+
+async def set_password(
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    password_hash: str,
+    now: datetime,
+    actor_id: UUID | None = None,
+) -> None:
+    """Keep a new password, made by `passwords.hashed`, and end every session of the member."""
+    await change(connection, book_id, member_id, "member.password", {"password_hash": password_hash}, now, actor_id)
+    await end_sessions(connection, book_id, member_id)
+
+
+async def suspend(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, now: datetime, actor_id: UUID | None = None
+) -> None:
+    """Keep a member from checking in and redeeming. They may still sign in and see what is theirs."""
+    await set_state(connection, book_id, member_id, "suspended", now, actor_id)
+
+
+async def reinstate(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, now: datetime, actor_id: UUID | None = None
+) -> None:
+    """End a suspension."""
+    await set_state(connection, book_id, member_id, "active", now, actor_id)
+
+
+async def erase(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, now: datetime, actor_id: UUID | None = None
+) -> None:
+    """Forget who a member was: the data key, the phone index and the password go, and every role ends.
+
+    Hours, points and records stay, under an id that names nobody. `NotFound` when already erased.
+    """
+    nothing = {
+        "key_id": None,
+        "data_key": None,
+        "personal": None,
+        "phone_index": None,
+        "password_hash": None,
+        "household_id": None,
+    }
+    await change(connection, book_id, member_id, "member.erase", {**nothing, "state": "erased"}, now, actor_id)
+    await connection.execute(
+        update(role_grant)
+        .where(role_grant.c.book_id == book_id, role_grant.c.member_id == member_id, access.in_force(now))
+        .values(ends_at=now)
+    )
+    await end_sessions(connection, book_id, member_id)
+
+
+async def set_state(
+    connection: AsyncConnection, book_id: int, member_id: UUID, state: str, now: datetime, actor_id: UUID | None
+) -> None:
+    """Move a member who is not erased to `state`."""
+    await change(connection, book_id, member_id, f"member.{state}", {"state": state}, now, actor_id)
+
+
+async def change(
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    action: str,
+    values: dict[str, Any],
+    now: datetime,
+    actor_id: UUID | None,
+) -> None:
+    """Change the row of a member who is not erased, and say so in the trail, without the values of secrets."""
+    row = await by_id(connection, book_id, member_id)
+    if actor_id != member_id or action not in OWN_ACTIONS:
+        await require_region(connection, book_id, row.region_id, actor_id, now)
+    changed = await connection.execute(
+        update(member)
+        .where(member.c.book_id == book_id, member.c.id == member_id, member.c.state != "erased")
+        .values(**values, version=member.c.version + 1)
+        .returning(member.c.state)
+    )
+    after = changed.one_or_none()
+    if after is None:
+        raise NotFound(kind="member")
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action=action,
+        subject_kind="member",
+        subject_id=member_id,
+        before={"state": row.state},
+        after={"state": after.state},
+        now=now,
+    )
+
+
+async def end_sessions(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:
+    """Sign a member out everywhere."""
+    await connection.execute(delete(session).where(session.c.book_id == book_id, session.c.member_id == member_id))
