@@ -1,0 +1,240 @@
+-- The only writer of transfers and balances. One batch of one book, as arrays of equal length; the answer is one
+-- outcome for each, in the order of the batch. The order of the steps matters:
+--   1. turn reversals into transfers (originals never change, so they may be read before any lock),
+--   2. lock every account named, in one order,
+--   3. read balances and known ids in later statements: a snapshot taken before the lock wait may be old,
+--   4. walk the batch in memory,
+--   5. one INSERT, one UPDATE.
+-- The settings pin the plans: index lookups and hash joins, whatever the tables held when a plan was first made.
+CREATE OR REPLACE FUNCTION ledger.post(
+  book integer, clock timestamptz, ids uuid[], debits uuid[], credits uuid[], units text[], amounts bigint[],
+  codes text[], groups uuid[], reversed uuid[], occurred timestamptz[], sources text[]
+) RETURNS text[]
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_nestloop = off
+SET jit = off
+AS $$
+DECLARE
+  lowest CONSTANT bigint := -9223372036854775807;
+  highest CONSTANT bigint := 9223372036854775807;
+  batch_size CONSTANT integer := cardinality(ids);
+  has_groups CONSTANT boolean := EXISTS (SELECT FROM unnest(groups) AS g WHERE g IS NOT NULL);
+  has_reversals CONSTANT boolean := EXISTS (SELECT FROM unnest(reversed) AS r WHERE r IS NOT NULL);
+  has_repeats CONSTANT boolean := (SELECT count(DISTINCT i) FROM unnest(ids) AS i) < batch_size;
+  -- One element for each account, in order of id.
+  accounts uuid[];
+  account_units text[];
+  account_closed boolean[];
+  floors bigint[];
+  balances bigint[];
+  versions bigint[];
+  lasts timestamptz[];
+  first_versions bigint[];
+  -- One element for each transfer of the batch.
+  outcomes text[];
+  debit_at integer[];
+  credit_at integer[];
+  group_sizes integer[];
+  group_positions integer[];
+  debit_balances bigint[];
+  debit_versions bigint[];
+  credit_balances bigint[];
+  credit_versions bigint[];
+  recorded timestamptz[];
+  debit_lasts timestamptz[];
+  credit_lasts timestamptz[];
+  -- Of the transfer, and of the group, that the walk has come to.
+  spent uuid[] := '{}';
+  verdict text;
+  debit integer;
+  credit integer;
+  amount bigint;
+  earlier integer;
+  debit_before bigint;
+  moment timestamptz;
+  group_start integer;
+  group_failed boolean := false;
+  known record;
+BEGIN
+  IF has_reversals THEN
+    SELECT array_agg(coalesce(b.debit_id, o.credit_id) ORDER BY b.n),
+      array_agg(coalesce(b.credit_id, o.debit_id) ORDER BY b.n),
+      array_agg(coalesce(b.unit, o.unit) ORDER BY b.n), array_agg(coalesce(b.amount, o.amount) ORDER BY b.n)
+    INTO debits, credits, units, amounts
+    FROM unnest(debits, credits, units, amounts, reversed) WITH ORDINALITY
+      AS b (debit_id, credit_id, unit, amount, reverses_id, n)
+    LEFT JOIN (SELECT * FROM ledger.transfer WHERE book_id = book AND id = ANY (reversed)) AS o
+      ON o.id = b.reverses_id;
+  END IF;
+
+  PERFORM FROM ledger.account WHERE book_id = book AND id = ANY (debits || credits)
+  ORDER BY system, id FOR NO KEY UPDATE;
+
+  SELECT array_agg(a.id), array_agg(a.unit), array_agg(a.closed_at IS NOT NULL), array_agg(coalesce(a.floor, lowest)),
+    array_agg(a.balance), array_agg(a.version), array_agg(a.last_recorded_at)
+  INTO accounts, account_units, account_closed, floors, balances, versions, lasts
+  FROM (SELECT * FROM ledger.account WHERE book_id = book AND id = ANY (debits || credits) ORDER BY id) AS a;
+  first_versions := versions;
+
+  -- What can be said of each transfer without knowing what came before it; NULL where the walk must decide.
+  SELECT array_agg(b.debit_at), array_agg(b.credit_at), array_agg(b.verdict), array_agg(b.size), array_agg(b.position)
+  INTO debit_at, credit_at, outcomes, group_sizes, group_positions
+  FROM (
+    SELECT d.n::integer AS debit_at, c.n::integer AS credit_at, 1 AS size, 1 AS position,
+      CASE
+        WHEN d.n IS NULL OR c.n IS NULL THEN 'account_unknown'
+        WHEN d.closed OR c.closed THEN 'account_closed'
+        WHEN t.unit <> d.unit OR t.unit <> c.unit THEN 'unit_mismatch'
+        WHEN d.n = c.n THEN 'same_account'
+        WHEN t.amount <= 0 THEN 'amount_not_positive'
+      END AS verdict
+    FROM unnest(debits, credits, units, amounts) WITH ORDINALITY AS t (debit_id, credit_id, unit, amount, n)
+    LEFT JOIN unnest(accounts, account_units, account_closed) WITH ORDINALITY AS d (id, unit, closed, n)
+      ON d.id = t.debit_id
+    LEFT JOIN unnest(accounts, account_units, account_closed) WITH ORDINALITY AS c (id, unit, closed, n)
+      ON c.id = t.credit_id
+    ORDER BY t.n
+  ) AS b;
+
+  IF has_groups THEN
+    SELECT array_agg(b.size ORDER BY b.n), array_agg(b.position ORDER BY b.n) INTO group_sizes, group_positions
+    FROM (
+      SELECT t.n, CASE WHEN t.g IS NULL THEN 1 ELSE count(*) OVER (PARTITION BY t.g) END AS size,
+        CASE WHEN t.g IS NULL THEN 1 ELSE row_number() OVER (PARTITION BY t.g ORDER BY t.n) END AS position
+      FROM unnest(groups) WITH ORDINALITY AS t (g, n)
+    ) AS b;
+    -- Part of a posted group, or another group under its id: its own transfers answer from their rows, below.
+    FOR known IN
+      SELECT t.n FROM unnest(groups) WITH ORDINALITY AS t (g, n)
+      JOIN (SELECT DISTINCT group_id FROM ledger.transfer WHERE book_id = book AND group_id = ANY (groups)) AS p
+        ON p.group_id = t.g
+    LOOP
+      outcomes[known.n] := 'id_reused';
+    END LOOP;
+  END IF;
+
+  IF has_reversals THEN
+    SELECT coalesce(array_agg(reverses_id), '{}') INTO spent
+    FROM ledger.transfer WHERE book_id = book AND reverses_id = ANY (reversed);
+  END IF;
+
+  PERFORM FROM ledger.transfer WHERE book_id = book AND id = ANY (ids) LIMIT 1;
+  IF FOUND THEN
+    FOR known IN
+      SELECT b.n,
+        (t.code, t.group_id, t.group_size, t.reverses_id, t.occurred_at, t.source)
+          IS NOT DISTINCT FROM (b.code, b.group_id, b.group_size, b.reverses_id, b.occurred_at, b.source::jsonb)
+        AND (t.reverses_id IS NOT NULL
+          OR (t.debit_id, t.credit_id, t.unit, t.amount) = (b.debit_id, b.credit_id, b.unit, b.amount)) AS same
+      FROM unnest(ids, debits, credits, units, amounts, codes, groups, group_sizes, reversed, occurred, sources)
+        WITH ORDINALITY AS b (
+          id, debit_id, credit_id, unit, amount, code, group_id, group_size, reverses_id, occurred_at, source, n
+        )
+      JOIN (SELECT * FROM ledger.transfer WHERE book_id = book AND id = ANY (ids)) AS t ON t.id = b.id
+    LOOP
+      outcomes[known.n] := CASE WHEN known.same THEN 'already_posted' ELSE 'id_reused' END;
+    END LOOP;
+  END IF;
+
+  FOR i IN 1 .. batch_size LOOP
+    verdict := outcomes[i];
+
+    IF has_repeats AND verdict IS DISTINCT FROM 'already_posted' AND verdict IS DISTINCT FROM 'id_reused' THEN
+      SELECT e.n INTO earlier FROM unnest(ids, outcomes) WITH ORDINALITY AS e (id, outcome, n)
+      WHERE e.n < i AND e.id = ids[i] AND e.outcome = 'ok';
+      IF FOUND THEN
+        verdict := CASE
+          WHEN groups[i] IS NULL
+            AND (codes[i], groups[earlier], reversed[i], occurred[i], sources[i]::jsonb)
+              IS NOT DISTINCT FROM (codes[earlier], NULL, reversed[earlier], occurred[earlier], sources[earlier]::jsonb)
+            AND (debits[i], credits[i], units[i], amounts[i])
+              = (debits[earlier], credits[earlier], units[earlier], amounts[earlier])
+          THEN 'already_posted' ELSE 'id_reused' END;
+      END IF;
+    END IF;
+
+    IF verdict IS NULL THEN
+      debit := debit_at[i];
+      credit := credit_at[i];
+      amount := amounts[i];
+      debit_before := balances[debit];
+      IF debit_before < lowest + amount OR debit_before - amount < floors[debit] THEN
+        verdict := CASE WHEN floors[debit] = lowest THEN 'overflow' ELSE 'below_floor' END;
+      END IF;
+      IF has_reversals AND verdict IS DISTINCT FROM 'below_floor' AND reversed[i] = ANY (spent) THEN
+        verdict := 'already_reversed';
+      END IF;
+      IF verdict IS NULL AND balances[credit] > highest - amount THEN
+        verdict := 'overflow';
+      END IF;
+      IF verdict IS NULL THEN
+        verdict := 'ok';
+        debit_lasts[i] := lasts[debit];
+        credit_lasts[i] := lasts[credit];
+        moment := greatest(clock, lasts[debit], lasts[credit]);
+        lasts[debit] := moment;
+        lasts[credit] := moment;
+        recorded[i] := moment;
+        balances[debit] := debit_before - amount;
+        balances[credit] := balances[credit] + amount;
+        versions[debit] := versions[debit] + 1;
+        versions[credit] := versions[credit] + 1;
+        debit_balances[i] := balances[debit];
+        debit_versions[i] := versions[debit];
+        credit_balances[i] := balances[credit];
+        credit_versions[i] := versions[credit];
+        IF has_reversals AND reversed[i] IS NOT NULL THEN
+          spent := spent || reversed[i];
+        END IF;
+      END IF;
+    END IF;
+    outcomes[i] := verdict;
+
+    IF has_groups AND group_sizes[i] > 1 THEN
+      group_failed := verdict NOT IN ('ok', 'already_posted') OR (group_failed AND group_positions[i] > 1);
+      IF group_failed AND group_positions[i] = group_sizes[i] THEN
+        FOR j IN REVERSE i .. i - group_sizes[i] + 1 LOOP
+          CONTINUE WHEN outcomes[j] <> 'ok';
+          outcomes[j] := 'group_refused';
+          balances[debit_at[j]] := balances[debit_at[j]] + amounts[j];
+          balances[credit_at[j]] := balances[credit_at[j]] - amounts[j];
+          versions[debit_at[j]] := versions[debit_at[j]] - 1;
+          versions[credit_at[j]] := versions[credit_at[j]] - 1;
+          lasts[debit_at[j]] := debit_lasts[j];
+          lasts[credit_at[j]] := credit_lasts[j];
+          spent := array_remove(spent, reversed[j]);
+        END LOOP;
+      END IF;
+    END IF;
+  END LOOP;
+
+  INSERT INTO ledger.transfer (
+    book_id, id, debit_id, credit_id, unit, amount, code, group_id, group_size, group_position, reverses_id,
+    occurred_at, recorded_at, debit_balance, debit_version, credit_balance, credit_version, source
+  )
+  SELECT book, b.id, b.debit_id, b.credit_id, b.unit, b.amount, b.code, b.group_id, b.group_size, b.group_position,
+    b.reverses_id, b.occurred_at, b.recorded_at, b.debit_balance, b.debit_version, b.credit_balance,
+    b.credit_version, b.source::jsonb
+  FROM unnest(
+    ids, debits, credits, units, amounts, codes, groups, group_sizes, group_positions, reversed, occurred, recorded,
+    debit_balances, debit_versions, credit_balances, credit_versions, sources, outcomes
+  ) AS b (
+    id, debit_id, credit_id, unit, amount, code, group_id, group_size, group_position, reverses_id, occurred_at,
+    recorded_at, debit_balance, debit_version, credit_balance, credit_version, source, outcome
+  )
+  WHERE b.outcome = 'ok';
+
+  -- Opens the guard on balances for this one statement.
+  PERFORM set_config('ledger.posting', 'on', true);
+  UPDATE ledger.account AS a SET balance = n.balance, version = n.version, last_recorded_at = n.last_recorded_at
+  FROM unnest(accounts, balances, versions, lasts, first_versions)
+    AS n (id, balance, version, last_recorded_at, first_version)
+  WHERE a.book_id = book AND a.id = ANY (accounts) AND a.id = n.id AND n.version > n.first_version;
+  PERFORM set_config('ledger.posting', 'off', true);
+
+  RETURN outcomes;
+END
+$$
