@@ -142,7 +142,7 @@ async def personal(connection: AsyncConnection, book_id: int, keys: Keys, member
 async def names(connection: AsyncConnection, book_id: int, keys: Keys, ids: Iterable[UUID]) -> dict[UUID, str]:
     """The name of each member in `ids`. Erased and unknown ones are left out."""
     query = select(member.c.book_id, member.c.id, member.c.key_id, member.c.data_key, member.c.personal).where(
-        member.c.book_id == book_id, member.c.id == func.any(list(set(ids)))
+        member.c.book_id == book_id, member.c.id == any_(literal(list(set(ids)), ARRAY(Uuid)))
     )
     opened = ((row.id, vault.unseal(keys, row)) for row in await connection.execute(query))
     return {member_id: fields["name"] for member_id, fields in opened if fields is not None}

@@ -150,7 +150,7 @@ async def import_divisions(
     placed: dict[str, tuple[str, list[UUID]]] = {row.code: (row.level, row.path) for row in known.values()}
     if sum(division.parent is None for division in fresh) > (await root(connection, book_id) is None):
         raise Conflict(field="parent")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for division in fresh:
         path = [*path_above(division, placed), uuid7(now)]
         placed[division.code] = (division.level, path)
