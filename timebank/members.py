@@ -12,10 +12,10 @@ from sqlalchemy import ARRAY, Row, Uuid, any_, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, passwords, texts, trail, vault
+from timebank import access, passwords, regions, texts, trail, vault
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.keys import Keys
-from timebank.tables import member, region, role_grant, session
+from timebank.tables import member, role_grant, session
 
 NAME_LIMIT = 60
 LOCALES = ("zh-CN", "en")
@@ -48,6 +48,12 @@ def phone_index(keys: Keys, phone: str) -> bytes:
     return hmac.new(keys.phone_index, normal_phone(phone).encode(), hashlib.sha256).digest()
 
 
+def check_locale(locale: str) -> None:
+    """Raise `Invalid` for a language that the bank does not speak."""
+    if locale not in LOCALES:
+        raise Invalid(field="locale", reason="unknown")
+
+
 async def add(
     connection: AsyncConnection,
     book_id: int,
@@ -68,9 +74,8 @@ async def add(
     Errors: `phone_taken`, `password_weak`, `invalid` (name, phone, locale), `not_found` (region).
     """
     name = texts.line("name", name, NAME_LIMIT)
-    if locale not in LOCALES:
-        raise Invalid(field="locale", reason="unknown")
-    await require_region(connection, book_id, region_id, actor_id, now)
+    check_locale(locale)
+    await regions.require(connection, book_id, region_id, actor_id, now)
     fields = {"name": name, "phone": normal_phone(phone) if phone else None}
     sealed = vault.seal(keys, book_id, id, fields)
     added = await connection.execute(
@@ -105,18 +110,6 @@ async def add(
         now=now,
     )
     return id
-
-
-async def require_region(
-    connection: AsyncConnection, book_id: int, region_id: UUID, actor_id: UUID | None, now: datetime
-) -> None:
-    """Raise `NotFound` unless the region exists and the actor, when there is one, administers it."""
-    if actor_id is not None:
-        await access.visible_region(connection, book_id, region_id, actor_id=actor_id, roles=("admin",), now=now)
-        return
-    query = select(region.c.id).where(region.c.book_id == book_id, region.c.id == region_id)
-    if (await connection.execute(query)).one_or_none() is None:
-        raise NotFound(kind="region")
 
 
 async def by_id(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any]:
@@ -219,7 +212,7 @@ async def change(
     """Change the row of a member who is not erased, and say so in the trail, without the values of secrets."""
     row = await by_id(connection, book_id, member_id)
     if actor_id != member_id or action not in OWN_ACTIONS:
-        await require_region(connection, book_id, row.region_id, actor_id, now)
+        await regions.require(connection, book_id, row.region_id, actor_id, now)
     changed = await connection.execute(
         update(member)
         .where(member.c.book_id == book_id, member.c.id == member_id, member.c.state != "erased")
@@ -242,6 +235,9 @@ async def change(
     )
 
 
-async def end_sessions(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:
-    """Sign a member out everywhere."""
-    await connection.execute(delete(session).where(session.c.book_id == book_id, session.c.member_id == member_id))
+async def end_sessions(connection: AsyncConnection, book_id: int, member_id: UUID) -> int:
+    """Sign a member out everywhere. Answers how many sessions ended."""
+    ended = await connection.execute(
+        delete(session).where(session.c.book_id == book_id, session.c.member_id == member_id)
+    )
+    return ended.rowcount

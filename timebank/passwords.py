@@ -63,9 +63,11 @@ def verify(typed: bytes, stored: str | None) -> bool:
         return False
 
 
-def is_outdated(stored: str) -> bool:
-    """Whether the hash was made with other parameters than today's and is to be made again."""
-    return HASHER.check_needs_rehash(stored)
+async def renewed(keys: Keys, password: str, stored: str) -> str | None:
+    """A new hash of a password that matched, when the stored one was made with other parameters than today's."""
+    if not HASHER.check_needs_rehash(stored):
+        return None
+    return await asyncio.to_thread(HASHER.hash, peppered(keys, password))
 
 
 def peppered(keys: Keys, password: str) -> bytes:

@@ -14,8 +14,8 @@ from uuid import UUID
 from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import members, texts, trail
-from timebank.errors import Conflict, Invalid
+from timebank import access, texts, trail
+from timebank.errors import Conflict, Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.tables import LEVELS, region
 
@@ -114,12 +114,23 @@ async def parent_of_new(
         if actor_id is not None or await root(connection, book_id) is not None:
             raise Conflict(field="parent_id")
         return None
-    await members.require_region(connection, book_id, parent_id, actor_id, now)
-    query = select(region).where(region.c.book_id == book_id, region.c.id == parent_id)
-    parent = (await connection.execute(query)).one()
+    parent = await require(connection, book_id, parent_id, actor_id, now)
     if LEVELS.index(level) <= LEVELS.index(parent.level):
         raise Invalid(field="level", reason="not_below_parent", level=level, parent=parent.level)
     return parent
+
+
+async def require(
+    connection: AsyncConnection, book_id: int, region_id: UUID, actor_id: UUID | None, now: datetime
+) -> Row[Any]:
+    """The region, when it exists and the actor, unless the operator, administers it; `NotFound` otherwise."""
+    if actor_id is not None:
+        return await access.visible_region(connection, book_id, region_id, actor_id=actor_id, roles=("admin",), now=now)
+    query = select(region).where(region.c.book_id == book_id, region.c.id == region_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="region")
+    return row
 
 
 async def root(connection: AsyncConnection, book_id: int) -> Row[Any] | None:
