@@ -18,7 +18,7 @@ from ledger.edge import (
     check_text,
     check_time,
 )
-from ledger.model import Account, LedgerError, Outcome, SendAgain, Transfer, reversal
+from ledger.model import Account, LedgerError, Outcome, Transfer, reversal
 
 __all__ = ["RETRIED_SQLSTATES", "close_accounts", "create_book", "open_accounts", "post", "reversal", "send_again"]
 
@@ -77,8 +77,8 @@ async def post(connection: AsyncConnection, book_id: int, batch: Sequence[Transf
     changes nothing and stops no neighbour outside its group. Call it once and last in a transaction: it locks the
     accounts named, members' by id, then system accounts by id, until the commit.
 
-    Raises LedgerError for malformed input, before anything is sent, and SendAgain when another session got in
-    between: roll back and send the same batch again.
+    Raises LedgerError for malformed input, before anything is sent. Where another session got in between, a
+    DBAPIError that `send_again` knows: roll back, and send the same batch, with the same ids, in a new transaction.
     """
     check_book_id(book_id)
     check_time(now, "now")
@@ -99,13 +99,8 @@ async def post(connection: AsyncConnection, book_id: int, batch: Sequence[Transf
         [transfer.occurred_at for transfer in batch],
         sources,
     )
-    try:
-        result = await connection.exec_driver_sql(POST, parameters)
-    except DBAPIError as error:
-        if send_again(error):
-            raise SendAgain from error
-        raise
-    return [OUTCOMES[outcome] for outcome in result.scalar_one()]
+    outcomes = (await connection.exec_driver_sql(POST, parameters)).scalar_one()
+    return [OUTCOMES[outcome] for outcome in outcomes]
 
 
 def send_again(error: DBAPIError) -> bool:

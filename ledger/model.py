@@ -24,10 +24,6 @@ class LedgerError(ValueError):
         self.data = data
 
 
-class SendAgain(Exception):
-    """Another session got in between. Roll back, then send the same batch, with the same ids, in a new transaction."""
-
-
 class Outcome(StrEnum):
     """What became of a transfer, in order of precedence: where two apply, the one further up is given."""
 

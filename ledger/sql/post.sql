@@ -39,11 +39,12 @@ DECLARE
   credit_at integer[];
   group_sizes integer[];
   group_positions integer[];
-  debit_balances bigint[];
-  debit_versions bigint[];
-  credit_balances bigint[];
-  credit_versions bigint[];
-  recorded timestamptz[];
+  -- Filled at full length: the first write to an empty array sets where it begins.
+  debit_balances bigint[] := array_fill(NULL::bigint, ARRAY[batch_size]);
+  debit_versions bigint[] := debit_balances;
+  credit_balances bigint[] := debit_balances;
+  credit_versions bigint[] := debit_balances;
+  recorded timestamptz[] := array_fill(NULL::timestamptz, ARRAY[batch_size]);
   debit_lasts timestamptz[];
   credit_lasts timestamptz[];
   -- Of the transfer, and of the group, that the walk has come to.
@@ -55,10 +56,24 @@ DECLARE
   earlier integer;
   debit_before bigint;
   moment timestamptz;
-  group_start integer;
   group_failed boolean := false;
   known record;
 BEGIN
+  -- The walk reads by subscript and the INSERT by element: these must be the same thing.
+  IF EXISTS (
+    SELECT FROM unnest(ARRAY[
+      array_dims(ids), array_dims(debits), array_dims(credits), array_dims(units), array_dims(amounts),
+      array_dims(codes), array_dims(groups), array_dims(reversed), array_dims(occurred), array_dims(sources)
+    ]) AS dims WHERE dims IS DISTINCT FROM format('[1:%s]', batch_size)
+  ) THEN
+    RAISE EXCEPTION 'the arrays of a batch differ in length' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  PERFORM FROM unnest(groups, ids) WITH ORDINALITY AS t (g, id, n) WHERE has_groups AND t.g IS NOT NULL
+  GROUP BY t.g HAVING max(t.n) - min(t.n) + 1 <> count(DISTINCT t.id);
+  IF FOUND THEN
+    RAISE EXCEPTION 'a group is split, or repeats an id' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+
   IF has_reversals THEN
     SELECT array_agg(coalesce(b.debit_id, o.credit_id) ORDER BY b.n),
       array_agg(coalesce(b.credit_id, o.debit_id) ORDER BY b.n),
@@ -161,7 +176,7 @@ BEGIN
       credit := credit_at[i];
       amount := amounts[i];
       debit_before := balances[debit];
-      IF debit_before < lowest + amount OR debit_before - amount < floors[debit] THEN
+      IF (CASE WHEN debit_before < lowest + amount THEN true ELSE debit_before - amount < floors[debit] END) THEN
         verdict := CASE WHEN floors[debit] = lowest THEN 'overflow' ELSE 'below_floor' END;
       END IF;
       IF has_reversals AND verdict IS DISTINCT FROM 'below_floor' AND reversed[i] = ANY (spent) THEN
