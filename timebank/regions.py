@@ -4,6 +4,7 @@ Regions down to the community carry the 12-digit national division code (statist
 Statistics: 2 digits province, 2 city, 2 district, 3 street, 3 community; zeros fill what is not named).
 """
 
+import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Division:
     name: str
     level: str
     parent: str | None
+    name_en: str | None = None
 
 
 def check_code(code: str, level: str, parent: str | None) -> None:
@@ -145,6 +147,23 @@ async def by_codes(connection: AsyncConnection, book_id: int, codes: Sequence[st
     return {row.code: row for row in await connection.execute(query)}
 
 
+def read_divisions(lines: Iterable[str]) -> list[Division]:
+    """The lines of a CSV with a header: `code,name,level,parent`, and `name_en` if there is one."""
+    reader = csv.DictReader(lines)
+    if missing := {"code", "name", "level", "parent"} - set(reader.fieldnames or ()):
+        raise Invalid(field="header", reason="missing", columns=sorted(missing))
+    return [
+        Division(
+            code=row["code"],
+            name=row["name"],
+            level=row["level"],
+            parent=row["parent"] or None,
+            name_en=row.get("name_en") or None,
+        )
+        for row in reader
+    ]
+
+
 async def import_divisions(
     connection: AsyncConnection, book_id: int, divisions: Iterable[Division], *, now: datetime
 ) -> int:
@@ -174,6 +193,7 @@ async def import_divisions(
                 "parent_id": path[-2] if len(path) > 1 else None,
                 "path": path,
                 "name_zh": texts.line("name", division.name, NAME_LIMIT),
+                "name_en": texts.line("name_en", division.name_en, NAME_LIMIT) if division.name_en else None,
                 "created_at": now,
             }
         )

@@ -1,0 +1,55 @@
+"""Funds: the money-like budgets behind every point. Each has one ledger account that never goes below zero."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import purses, regions, texts, trail
+from timebank.tables import fund
+
+NAME_LIMIT = 80
+
+
+async def add(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    name_zh: str,
+    name_en: str,
+    region_id: UUID,
+    id: UUID,
+    now: datetime,
+    actor_id: UUID | None = None,
+) -> UUID:
+    """Set up an empty fund of a region; `purses.fill_fund` puts points into it.
+
+    Errors: `not_found` (region), `invalid` (names).
+    """
+    name_zh = texts.line("name_zh", name_zh, NAME_LIMIT)
+    name_en = texts.line("name_en", name_en, NAME_LIMIT)
+    await regions.require(connection, book_id, region_id, actor_id, now)
+    account_id = await purses.open_fund(connection, book_id, id)
+    await connection.execute(
+        insert(fund).values(
+            book_id=book_id,
+            id=id,
+            name_zh=name_zh,
+            name_en=name_en,
+            region_id=region_id,
+            account_id=account_id,
+            created_at=now,
+        )
+    )
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="fund.add",
+        subject_kind="fund",
+        subject_id=id,
+        after={"name_zh": name_zh, "name_en": name_en, "region_id": str(region_id)},
+        now=now,
+    )
+    return id
