@@ -25,9 +25,9 @@ CHAIN = choose(
     "account_id",
     "format('transfer %s, version %s', transfer_id, version)",
     """(
-      SELECT side.*, lag(version, 1, 0::bigint) OVER account AS version_before,
-        lag(balance, 1, 0::bigint) OVER account AS balance_before, lag(recorded_at) OVER account AS recorded_before,
-        lead(version) OVER account IS NULL AS is_last, a.id AS found_id, a.unit AS account_unit, a.floor, a.closed_at,
+      SELECT side.*, lag(side.version, 1, 0::bigint) OVER account AS version_before,
+        lag(side.balance, 1, 0::bigint) OVER account AS balance_before, lag(side.recorded_at) OVER account AS recorded_before,
+        lead(side.version) OVER account IS NULL AS is_last, a.id AS found_id, a.unit AS account_unit, a.floor, a.closed_at,
         a.balance AS cached_balance, a.version AS cached_version, a.last_recorded_at
       FROM (
         SELECT debit_id AS account_id, id AS transfer_id, debit_version AS version, debit_balance AS balance,
