@@ -70,11 +70,15 @@ def in_branch(
         in_force(now),
         or_(
             role_grant.c.station_id == station.c.id,
-            exists().where(
+            # Said outright, because by itself the innermost query would take `station` for one of its own tables, and
+            # a role on any branch would cover every station.
+            exists()
+            .where(
                 home.c.book_id == station.c.book_id,
                 home.c.id == station.c.region_id,
                 role_grant.c.region_id == func.any(home.c.path),
-            ),
+            )
+            .correlate(role_grant, station),
         ),
     )
 
