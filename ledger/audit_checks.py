@@ -26,9 +26,10 @@ CHAIN = choose(
     "format('transfer %s, version %s', transfer_id, version)",
     """(
       SELECT side.*, lag(side.version, 1, 0::bigint) OVER account AS version_before,
-        lag(side.balance, 1, 0::bigint) OVER account AS balance_before, lag(side.recorded_at) OVER account AS recorded_before,
-        lead(side.version) OVER account IS NULL AS is_last, a.id AS found_id, a.unit AS account_unit, a.floor, a.closed_at,
-        a.balance AS cached_balance, a.version AS cached_version, a.last_recorded_at
+        lag(side.balance, 1, 0::bigint) OVER account AS balance_before,
+        lag(side.recorded_at) OVER account AS recorded_before, lead(side.version) OVER account IS NULL AS is_last,
+        a.id AS found_id, a.unit AS account_unit, a.floor, a.closed_at, a.balance AS cached_balance,
+        a.version AS cached_version, a.last_recorded_at
       FROM (
         SELECT debit_id AS account_id, id AS transfer_id, debit_version AS version, debit_balance AS balance,
           -amount AS change, unit, recorded_at
@@ -50,7 +51,7 @@ CHAIN = choose(
         "moved_after_closing": "recorded_at > closed_at",
         "cached_balance_wrong": "is_last AND cached_balance <> balance",
         "cached_version_wrong": "is_last AND cached_version <> version",
-        "cached_time_wrong": "is_last AND last_recorded_at IS DISTINCT FROM recorded_at",
+        "cached_time_wrong": "is_last AND found_id IS NOT NULL AND last_recorded_at IS DISTINCT FROM recorded_at",
     },
 )
 

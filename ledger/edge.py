@@ -15,6 +15,8 @@ TEXT_LENGTH_MAX = 64
 NAME_LENGTH_MAX = 200
 SOURCE_BYTES_MAX = 4096
 BOOK_ID_MAX = 2**31 - 1
+# The ends of Python's calendar mean infinity to the database driver, and come back without an offset.
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 # A NUL inside JSON text: an escape that is not itself the tail of an escaped backslash.
 NUL_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -57,15 +59,13 @@ def check_text(value: str | None, field: str, length_max: int = TEXT_LENGTH_MAX)
 
 
 def check_time(value: datetime, field: str) -> None:
-    """Refuse a time without an offset, and one that leaves the calendar when turned into UTC."""
+    """Refuse a time without an offset, and one outside the centuries that a book can be about."""
     if not isinstance(value, datetime):
         raise LedgerError("wrong_type", field=field)
     if value.utcoffset() is None:
         raise LedgerError("time_naive", field=field)
-    try:
-        value.astimezone(UTC)
-    except OverflowError:
-        raise LedgerError("time_out_of_range", field=field) from None
+    if not EARLIEST <= value < LATEST:
+        raise LedgerError("time_out_of_range", field=field)
 
 
 def check_accounts(accounts: Sequence[Account]) -> None:
@@ -141,7 +141,7 @@ def check_transfer(transfer: Transfer) -> str:
         for field in ("debit_id", "credit_id", "unit", "amount"):
             if getattr(transfer, field) is not None:
                 raise LedgerError("reversal_names_sides", field=field)
-    return check_source(transfer.source) if transfer.source else EMPTY_SOURCE
+    return EMPTY_SOURCE if transfer.source == {} else check_source(transfer.source)
 
 
 def check_source(source: Any) -> str:

@@ -1,6 +1,5 @@
 """What the book is made of. Amounts and balances are whole numbers of a unit; a credit adds, a debit takes away."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -75,7 +74,7 @@ class Transfer:
     code: str
     occurred_at: datetime
     group_id: UUID | None = None
-    source: Mapping[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
     reverses_id: UUID | None = None
 
 
@@ -86,7 +85,7 @@ def reversal(
     code: str,
     occurred_at: datetime,
     group_id: UUID | None = None,
-    source: Mapping[str, Any] | None = None,
+    source: dict[str, Any] | None = None,
 ) -> Transfer:
     """The transfer that undoes the posted transfer `of`: a correction, or the release of a hold. Once only."""
     return Transfer(id=id, reverses_id=of, code=code, occurred_at=occurred_at, group_id=group_id, source=source or {})

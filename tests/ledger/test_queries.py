@@ -1,0 +1,114 @@
+"""Reading: balances now and at any time, and statements page by page."""
+
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+
+from ledger.book import reversal
+from ledger.model import LedgerError
+from ledger.queries import Line, balance_at, balances, statement
+from tests.ledger.desk import NOON, UNIT, Desk, new_id
+
+
+async def pages(desk: Desk, account_id: UUID, limit: int) -> list[list[Line]]:
+    """A whole statement, page by page."""
+    found: list[list[Line]] = []
+    before = None
+    async with desk.engine.connect() as connection:
+        while lines := await statement(connection, desk.book_id, account_id, before=before, limit=limit):
+            found.append(lines)
+            before = lines[-1].version
+    return found
+
+
+async def test_balances_of_those_that_exist(desk: Desk) -> None:
+    here = await desk.open(balance=3)
+    async with desk.engine.connect() as connection:
+        assert await balances(connection, desk.book_id, [here, new_id(), desk.issuance_id]) == {
+            here: 3,
+            desk.issuance_id: -3,
+        }
+        assert await balances(connection, desk.book_id, []) == {}
+        assert await balances(connection, 2**31 - 1, [here]) == {}
+
+
+async def test_a_statement_says_what_happened_newest_first(desk: Desk) -> None:
+    here, there = await desk.open(balance=10), await desk.open()
+    hold = desk.move(here, there, 4, code="hold", source={"redemption": "r1"}, occurred_at=desk.later(-9))
+    await desk.post(hold)
+    group_id = new_id()
+    release = reversal(hold.id, id=new_id(), code="release", occurred_at=NOON, group_id=group_id)
+    await desk.post(release, now=desk.later(60))
+
+    ((back, out, start),) = await pages(desk, here, 50)
+
+    assert back == Line(
+        version=3,
+        transfer_id=release.id,
+        other_id=there,
+        unit=UNIT,
+        amount=4,
+        balance=10,
+        code="release",
+        group_id=group_id,
+        reverses_id=hold.id,
+        reversed_by_id=None,
+        occurred_at=NOON,
+        recorded_at=desk.later(60),
+        source={},
+    )
+    assert (out.amount, out.balance, out.version, out.reversed_by_id) == (-4, 6, 2, release.id)
+    assert (out.source, out.occurred_at, out.recorded_at) == ({"redemption": "r1"}, desk.later(-9), NOON)
+    assert (start.amount, start.balance, start.other_id) == (10, 10, desk.issuance_id)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
+async def test_pages_hold_every_line_once_whatever_their_length(desk: Desk, limit: int) -> None:
+    here, there = await desk.open(balance=5), await desk.open()
+    await desk.post(*(desk.move(*(here, there) if n % 3 else (there, here), 1) for n in range(1, 8)))
+
+    found = await pages(desk, here, limit)
+
+    assert all(len(page) == limit for page in found[:-1])
+    lines = [line for page in found for line in page]
+    assert [line.version for line in lines] == list(range(8, 0, -1))
+    for newer, older in pairwise(lines):
+        assert newer.balance == older.balance + newer.amount
+
+
+async def test_a_page_once_read_stays_as_it_is(desk: Desk) -> None:
+    here = await desk.open(balance=5)
+    await desk.post(desk.move(desk.issuance_id, here), desk.move(desk.issuance_id, here))
+    async with desk.engine.connect() as connection:
+        before = await statement(connection, desk.book_id, here, before=3)
+        await desk.post(desk.move(here, desk.issuance_id))
+        assert await statement(connection, desk.book_id, here, before=3) == before
+        assert await statement(connection, desk.book_id, here, before=1) == []
+
+
+async def test_an_account_without_transfers_has_an_empty_statement(desk: Desk) -> None:
+    here = await desk.open()
+    async with desk.engine.connect() as connection:
+        assert await statement(connection, desk.book_id, here) == []
+        with pytest.raises(LedgerError) as refused:
+            await statement(connection, desk.book_id, new_id())
+    assert refused.value.code == "account_unknown"
+
+
+async def test_the_balance_at_any_time(desk: Desk) -> None:
+    here, there = await desk.open(), await desk.open()
+    times = [10, 20, 20, 20, 30, 50]
+    known = {0: 0, 9.999_999: 0}
+    balance = 0
+    for seconds in times:
+        await desk.post(desk.move(desk.issuance_id, here, 7), desk.move(here, there, 2), now=desk.later(seconds))
+        balance += 5
+        known |= {seconds: balance, seconds + 5: balance}
+    async with desk.engine.connect() as connection:
+        for at, expected in known.items():
+            assert await balance_at(connection, desk.book_id, here, desk.later(at)) == expected
+        assert await balance_at(connection, desk.book_id, await desk.open(), NOON) == 0
+        with pytest.raises(LedgerError) as refused:
+            await balance_at(connection, desk.book_id, new_id(), NOON)
+    assert refused.value.code == "account_unknown"
