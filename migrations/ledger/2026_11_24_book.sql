@@ -50,8 +50,6 @@ CREATE TABLE ledger.transfer (
   CONSTRAINT transfer_pkey PRIMARY KEY (book_id, id),
   CONSTRAINT transfer_debit_version_key UNIQUE (book_id, debit_id, debit_version),
   CONSTRAINT transfer_credit_version_key UNIQUE (book_id, credit_id, credit_version),
-  CONSTRAINT transfer_debit_id_fkey FOREIGN KEY (book_id, debit_id) REFERENCES ledger.account (book_id, id),
-  CONSTRAINT transfer_credit_id_fkey FOREIGN KEY (book_id, credit_id) REFERENCES ledger.account (book_id, id),
   CONSTRAINT transfer_reverses_id_fkey FOREIGN KEY (book_id, reverses_id) REFERENCES ledger.transfer (book_id, id),
   CONSTRAINT transfer_sides_check CHECK (debit_id <> credit_id),
   CONSTRAINT transfer_amount_check CHECK (amount > 0),
