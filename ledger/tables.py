@@ -86,8 +86,8 @@ account = Table(
     CheckConstraint("version >= 0", name="account_version_check"),
 )
 
-# Each side keeps the account's balance after the transfer, and the transfer's number in that account, from 1. The two
-# sides are no foreign keys: `post` has just read the accounts under lock, and checking them again is a third of its time.
+# Each side keeps the account's balance after the transfer, and the transfer's number in that account, from 1. The sides
+# are no foreign keys: `post` has just read both accounts under lock, and a second check is a third of its time.
 transfer = Table(
     "transfer",
     metadata,
