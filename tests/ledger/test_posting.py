@@ -253,6 +253,16 @@ async def test_a_transfer_is_reversed_once(desk: Desk) -> None:
     assert await desk.post(desk.move(there, here, 4), undo(move)) == ["ok", "below_floor"]
 
 
+async def test_already_reversed_is_named_before_overflow(desk: Desk) -> None:
+    source, giver, taker = await desk.open(None), await desk.open(balance=3), await desk.open(None)
+    move = desk.move(giver, taker, 3)
+    await desk.post(move)
+    await desk.post(undo(move), desk.move(taker, source, HIGHEST))
+
+    assert await desk.balance(taker) == [-HIGHEST]
+    assert await desk.post(undo(move), desk.move(taker, giver)) == ["already_reversed", "overflow"]
+
+
 async def test_a_reversal_may_itself_be_reversed(desk: Desk) -> None:
     here, there = await desk.open(balance=10), await desk.open()
     move = desk.move(here, there, 4)
@@ -319,15 +329,17 @@ async def test_a_group_is_refused_together_and_leaves_no_trace(desk: Desk) -> No
     assert await desk.balance(here, there) == [2, 2]
 
 
-async def test_a_refused_group_does_not_move_time_on(desk: Desk) -> None:
-    fast, slow, slower = await desk.open(balance=1), await desk.open(balance=1), await desk.open()
+@pytest.mark.parametrize("debited", ["fast", "slow"])
+async def test_a_refused_group_does_not_move_time_on(desk: Desk, debited: str) -> None:
+    fast, slow, other = await desk.open(balance=1), await desk.open(balance=1), await desk.open()
     await desk.post(desk.move(desk.issuance_id, fast), now=desk.later(60))
     group_id = new_id()
-    refused = [desk.move(fast, slow, group_id=group_id), desk.move(slow, slower, 9, group_id=group_id)]
+    sides = (fast, slow) if debited == "fast" else (slow, fast)
+    refused = [desk.move(*sides, group_id=group_id), desk.move(other, slow, 9, group_id=group_id)]
 
-    assert await desk.post(*refused, desk.move(slow, slower)) == ["group_refused", "below_floor", "ok"]
+    assert await desk.post(*refused, desk.move(slow, other)) == ["group_refused", "below_floor", "ok"]
 
-    rows = await desk.rows("SELECT recorded_at FROM ledger.transfer WHERE credit_id = :id", id=slower)
+    rows = await desk.rows("SELECT recorded_at FROM ledger.transfer WHERE credit_id = :id", id=other)
     assert rows == [(NOON,)]
 
 
@@ -388,6 +400,18 @@ async def test_recorded_time_never_runs_against_versions_when_the_clock_goes_bac
         id=apart,
     )
     assert [row.recorded_at for row in rows] == [desk.later(0), desk.later(0), desk.later(5)]
+
+
+@pytest.mark.parametrize("ahead", ["debit", "credit"])
+async def test_either_account_ahead_of_the_clock_sets_the_time(desk: Desk, ahead: str) -> None:
+    early, late, other = await desk.open(balance=2), await desk.open(balance=1), await desk.open(balance=1)
+    await desk.post(desk.move(other, late), now=desk.later(60))
+    move = desk.move(early, late) if ahead == "credit" else desk.move(late, early)
+
+    await desk.post(move, now=desk.later(1))
+
+    rows = await desk.rows("SELECT recorded_at FROM ledger.transfer WHERE id = :id", id=move.id)
+    assert rows == [(desk.later(60),)]
 
 
 async def test_nothing_stays_when_the_transaction_is_rolled_back(desk: Desk) -> None:
