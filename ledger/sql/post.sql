@@ -5,7 +5,8 @@
 --   3. read balances and known ids in later statements: a snapshot taken before the lock wait may be old,
 --   4. walk the batch in memory,
 --   5. one INSERT, one UPDATE.
--- The settings pin the plans: index lookups and hash joins, whatever the tables held when a plan was first made.
+-- The settings pin the plans, whatever the tables held when a plan was first made: index lookups, and hash joins of what
+-- is in memory. OFFSET 0 keeps a lookup by both columns of its key from becoming a scan of the whole book, filtered.
 CREATE OR REPLACE FUNCTION ledger.post(
   book integer, clock timestamptz, ids uuid[], debits uuid[], credits uuid[], units text[], amounts bigint[],
   codes text[], groups uuid[], reversed uuid[], occurred timestamptz[], sources text[]
@@ -81,8 +82,9 @@ BEGIN
     INTO debits, credits, units, amounts
     FROM unnest(debits, credits, units, amounts, reversed) WITH ORDINALITY
       AS b (debit_id, credit_id, unit, amount, reverses_id, n)
-    LEFT JOIN (SELECT * FROM ledger.transfer WHERE book_id = book AND id = ANY (reversed)) AS o
-      ON o.id = b.reverses_id;
+    LEFT JOIN LATERAL (
+      SELECT * FROM ledger.transfer WHERE book_id = book AND id = b.reverses_id OFFSET 0
+    ) AS o ON true;
   END IF;
 
   PERFORM FROM ledger.account WHERE book_id = book AND id = ANY (debits || credits)
@@ -124,19 +126,22 @@ BEGIN
     -- Part of a posted group, or another group under its id: its own transfers answer from their rows, below.
     FOR known IN
       SELECT t.n FROM unnest(groups) WITH ORDINALITY AS t (g, n)
-      JOIN (SELECT DISTINCT group_id FROM ledger.transfer WHERE book_id = book AND group_id = ANY (groups)) AS p
-        ON p.group_id = t.g
+      CROSS JOIN LATERAL (SELECT FROM ledger.transfer WHERE book_id = book AND group_id = t.g LIMIT 1) AS posted
     LOOP
       outcomes[known.n] := 'id_reused';
     END LOOP;
   END IF;
 
   IF has_reversals THEN
-    SELECT coalesce(array_agg(reverses_id), '{}') INTO spent
-    FROM ledger.transfer WHERE book_id = book AND reverses_id = ANY (reversed);
+    SELECT coalesce(array_agg(posted.reverses_id), '{}') INTO spent
+    FROM unnest(reversed) AS r (id)
+    CROSS JOIN LATERAL (
+      SELECT reverses_id FROM ledger.transfer WHERE book_id = book AND reverses_id = r.id OFFSET 0
+    ) AS posted;
   END IF;
 
-  PERFORM FROM ledger.transfer WHERE book_id = book AND id = ANY (ids) LIMIT 1;
+  PERFORM FROM unnest(ids) AS b (id)
+  CROSS JOIN LATERAL (SELECT FROM ledger.transfer WHERE book_id = book AND id = b.id OFFSET 0) AS posted LIMIT 1;
   IF FOUND THEN
     FOR known IN
       SELECT b.n,
@@ -148,7 +153,7 @@ BEGIN
         WITH ORDINALITY AS b (
           id, debit_id, credit_id, unit, amount, code, group_id, group_size, reverses_id, occurred_at, source, n
         )
-      JOIN (SELECT * FROM ledger.transfer WHERE book_id = book AND id = ANY (ids)) AS t ON t.id = b.id
+      CROSS JOIN LATERAL (SELECT * FROM ledger.transfer WHERE book_id = book AND id = b.id OFFSET 0) AS t
     LOOP
       outcomes[known.n] := CASE WHEN known.same THEN 'already_posted' ELSE 'id_reused' END;
     END LOOP;
