@@ -3,11 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import any_, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import purses, regions, texts, trail
-from timebank.tables import fund
+from timebank.errors import NotFound
+from timebank.tables import fund, region
 
 NAME_LIMIT = 80
 
@@ -53,3 +54,22 @@ async def add(
         now=now,
     )
     return id
+
+
+async def nearest(connection: AsyncConnection, book_id: int, region_id: UUID) -> UUID:
+    """The fund that pays in a region unless another is chosen: of the region itself, or else of the nearest above it.
+
+    The oldest where a region has several. `not_found` when there is none.
+    """
+    place = region.alias()
+    query = (
+        select(fund.c.id)
+        .join(place, (place.c.book_id == fund.c.book_id) & (fund.c.region_id == any_(place.c.path)))
+        .where(fund.c.book_id == book_id, place.c.id == region_id)
+        .order_by(func.array_position(place.c.path, fund.c.region_id).desc(), fund.c.created_at, fund.c.id)
+        .limit(1)
+    )
+    fund_id: UUID | None = await connection.scalar(query)
+    if fund_id is None:
+        raise NotFound(kind="fund")
+    return fund_id

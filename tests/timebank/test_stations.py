@@ -139,3 +139,21 @@ async def test_the_catalogue_is_installed_once(connection: AsyncConnection, city
     assert "patrol" not in await kinds.by_code(connection, city.book_id)
     with pytest.raises(NotFound):
         await city.add_station(connection, service_kind_id=city.kinds["patrol"])
+
+
+async def test_the_nearest_fund_pays(connection: AsyncConnection, city: City) -> None:
+    with pytest.raises(NotFound):
+        await funds.nearest(connection, city.book_id, city.new_id())
+    assert await funds.nearest(connection, city.book_id, city.community_id) == city.fund_id
+    nearer = await funds.add(
+        connection,
+        city.book_id,
+        name_zh="街道基金",
+        name_en="Street fund",
+        region_id=city.street_id,
+        id=city.new_id(),
+        now=MORNING,
+    )
+    assert await funds.nearest(connection, city.book_id, city.community_id) == nearer
+    assert await funds.nearest(connection, city.book_id, city.other_community_id) == city.fund_id
+    assert await funds.nearest(connection, city.book_id, city.region_id) == city.fund_id

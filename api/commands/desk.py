@@ -1,0 +1,74 @@
+"""What a command that works on the bank's own rows needs: a connection as the service's role, the keys, the time."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import click
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.sentences import sentence
+from timebank import postgres
+from timebank.clock import DemoClock, system_clock
+from timebank.database import create_engine
+from timebank.errors import BankError
+from timebank.keys import Keys
+from timebank.refusal import Refusal
+from timebank.settings import Settings, from_environment
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One transaction of the operator; it is committed when the command succeeds, and leaves nothing otherwise."""
+
+    connection: AsyncConnection
+    book_id: int
+    keys: Keys
+    now: datetime
+    settings: Settings
+
+
+def at_desk(work: Callable[[Desk], Awaitable[T]]) -> T:
+    """Do `work` in one transaction. A refusal of the bank becomes a sentence for the person at the terminal."""
+    with spoken():
+        settings = from_environment()
+        with service_url(settings) as url:
+            return asyncio.run(transact(settings, url, work))
+
+
+async def transact(settings: Settings, url: str, work: Callable[[Desk], Awaitable[T]]) -> T:
+    """Do `work` in one transaction on the database at `url`."""
+    clock = DemoClock(settings.data / "clock") if settings.demo else system_clock
+    keys = Keys.load_or_create(settings.data / "keys.json")
+    engine = create_engine(url, application_name="timebank command", pool_size=1)
+    try:
+        async with engine.begin() as connection:
+            return await work(Desk(connection, settings.book_id, keys, clock(), settings))
+    finally:
+        await engine.dispose()
+
+
+@contextlib.contextmanager
+def service_url(settings: Settings) -> Iterator[str]:
+    """The database that the service uses: another's, or the embedded one, started where no service has it running."""
+    if settings.database_url:
+        yield settings.database_url
+        return
+    with postgres.reach(settings.data) as server:
+        yield server.service_url
+
+
+@contextlib.contextmanager
+def spoken() -> Iterator[None]:
+    """Let errors that a person can do something about end the command with one sentence and its code."""
+    try:
+        yield
+    except BankError as error:
+        raise click.ClickException(f"{sentence(error.code, 'en', error.data)} ({error.code})") from None
+    except Refusal as refusal:
+        raise click.ClickException(str(refusal)) from None

@@ -1,0 +1,78 @@
+"""`timebank keys`: shows no key, rotates without loss, backs up without overwriting."""
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from api.commands import keys as commands
+from timebank.keys import Keys
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TIMEBANK_DATA", str(tmp_path))
+    monkeypatch.setattr(commands.console, "width", 200)
+    return tmp_path
+
+
+@click.group()
+def timebank() -> None:
+    """The command that these are part of."""
+
+
+commands.register(timebank)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(timebank, ["keys", *arguments])
+
+
+def test_show_says_which_and_never_what(data: Path) -> None:
+    keys = Keys.load_or_create(data / "keys.json")
+    result = run("show")
+    assert result.exit_code == 0
+    assert "kek" in result.output
+    for secret in json.loads((data / "keys.json").read_text())["masters"].values():
+        assert secret not in result.output
+    assert keys.station.hex() not in result.output
+
+
+def test_rotate_makes_a_new_key_and_keeps_the_old(data: Path) -> None:
+    before = Keys.load_or_create(data / "keys.json")
+    result = run("rotate")
+    assert result.exit_code == 0
+    assert "Restart the service" in result.output
+    after = Keys.load(data / "keys.json")
+    assert (after.key_id, after.ticket_kid) == (2, "2")
+    assert after.masters[1] == before.masters[1]
+    assert after.station == before.station
+
+
+def test_rotate_takes_one_purpose(data: Path) -> None:
+    before = Keys.load_or_create(data / "keys.json")
+    assert run("rotate", "--purpose", "station").exit_code == 0
+    after = Keys.load(data / "keys.json")
+    assert after.station != before.station
+    assert after.key_id == 1
+    assert run("rotate", "--purpose", "pepper").exit_code == 2
+
+
+def test_backup_overwrites_nothing(data: Path) -> None:
+    keys = Keys.load_or_create(data / "keys.json")
+    copy = data / "copy.json"
+    assert run("backup", str(copy)).exit_code == 0
+    assert Keys.load(copy) == keys
+    again = run("backup", str(copy))
+    assert again.exit_code == 1
+    assert "file_exists" in again.output
+
+
+@pytest.mark.parametrize("arguments", [("show",), ("rotate",), ("backup", "copy.json")])
+def test_without_keys_every_command_says_so(data: Path, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "keys_missing" in result.output
+    assert not (data / "keys.json").exists()
