@@ -1,0 +1,171 @@
+"""What every code says to people, in Chinese and English, and the HTTP status it is answered with.
+
+This is the one place where a refusal becomes words. `docs/reference/error-codes.md` is made from it, and a test
+fails on a code anywhere in the code base that is missing here.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Sentence(NamedTuple):
+    """One code: its status, and one sentence in each language. `{name}` is filled from the problem's data."""
+
+    status: int
+    zh: str
+    en: str
+
+
+SENTENCES: dict[str, Sentence] = {
+    # The request itself.
+    "json_malformed": Sentence(400, "请求内容不是正确的 JSON。", "The request is not well-formed JSON."),
+    "json_too_deep": Sentence(400, "请求内容嵌套过深。", "The JSON in the request is nested too deeply."),
+    "json_duplicate_key": Sentence(
+        400, "请求内容中有重复的字段：{field}。", "A field stands twice in the JSON: {field}."
+    ),
+    "text_not_utf8": Sentence(400, "请求内容不是正确的 UTF-8 文本。", "The request is not valid UTF-8 text."),
+    "text_has_nul": Sentence(400, "文本中含有不能保存的字符。", "A text contains a character that cannot be stored."),
+    "body_incomplete": Sentence(
+        400, "请求没有完整送达，请重新提交。", "The request did not arrive whole; send it again."
+    ),
+    "request_malformed": Sentence(400, "无法理解这个请求。", "The request cannot be understood."),
+    "https_required": Sentence(
+        400,
+        "请使用 https 地址访问，登录信息不会在未加密的连接上传输。",
+        "Use the https address: nobody signs in over an open line.",
+    ),
+    "not_signed_in": Sentence(401, "请先登录。", "Sign in first."),
+    "sign_in_refused": Sentence(
+        401, "手机号与密码或验证码不符。", "The phone number does not go with this password or code."
+    ),
+    "cross_site": Sentence(403, "请求来自其他网站，已被拒绝。", "The request came from another site and was refused."),
+    "csrf_failed": Sentence(403, "页面已过期，请刷新后再试一次。", "This page has grown old; reload it and try again."),
+    "role_not_allowed": Sentence(403, "您的身份不能进行此操作。", "Your role does not allow this."),
+    "not_found": Sentence(
+        404, "没有找到，或不在您的管理范围内。", "There is no such thing, or it is outside your area."
+    ),
+    "method_not_allowed": Sentence(405, "此地址不支持这种请求。", "This address does not take such a request."),
+    "body_too_large": Sentence(413, "请求内容过大。", "The request is too large."),
+    "content_type_unsupported": Sentence(
+        415, "不支持这种内容类型。", "This content type is not understood here; send application/json."
+    ),
+    "host_unknown": Sentence(421, "此地址不属于本时间银行。", "This time bank does not answer to that host name."),
+    "invalid": Sentence(422, "“{field}”填写有误：{reason}。", "{field} cannot be taken: {reason}."),
+    "cursor_invalid": Sentence(
+        422, "翻页位置无效，请从头开始。", "The cursor is not one of ours; start from the first page."
+    ),
+    "try_later": Sentence(429, "操作过于频繁，请在 {seconds} 秒后再试。", "Too many tries; wait {seconds} seconds."),
+    "unexpected": Sentence(
+        500,
+        "系统出错，操作未完成。请稍后再试，并告知管理员下方编号。",
+        "Something went wrong on our side. Try again, and tell us the number below.",
+    ),
+    "busy": Sentence(
+        503, "系统繁忙，请稍后再试；重复提交不会重复记录。", "Very busy just now; sending the same again later is safe."
+    ),
+    # People and places.
+    "phone_taken": Sentence(409, "该手机号已被其他成员使用。", "Another member has this phone number."),
+    "password_weak": Sentence(
+        422, "密码过于简单，请使用更长、更不常见的密码。", "This password is too easy to guess; choose a longer one."
+    ),
+    "conflict": Sentence(
+        409, "内容已被占用或已被他人修改：{field}。", "It is taken, or somebody changed it meanwhile: {field}."
+    ),
+    "id_reused": Sentence(409, "该编号已用于另一项操作。", "This id already belongs to another command."),
+    "member_suspended": Sentence(
+        403, "您的账号已暂停使用，请联系管理员。", "Your membership is suspended; please ask your station."
+    ),
+    # Codes and check-ins.
+    "code_malformed": Sentence(422, "这不是时间银行的二维码。", "This is not one of our codes."),
+    "code_forged": Sentence(422, "二维码不是真实的签到码。", "This code is not genuine."),
+    "code_expired": Sentence(
+        410, "二维码已过期，请重新扫描屏幕上的新码。", "This code has expired; scan the one on the screen now."
+    ),
+    "device_revoked": Sentence(
+        403, "显示该二维码的设备已停用。", "The device that showed this code is no longer in use."
+    ),
+    "station_closed": Sentence(409, "该服务站已关闭，不能签到。", "This station is closed and takes no check-ins."),
+    # Verification.
+    "already_decided": Sentence(409, "该记录已经审核过。", "This record has been decided already."),
+    "own_record": Sentence(
+        403, "不能审核自己或家人的记录。", "Nobody decides on their own record, or on one of their household."
+    ),
+    "needs_single_decision": Sentence(409, "该记录需要单独审核。", "This record must be looked at on its own."),
+    "reason_missing": Sentence(422, "请填写理由。", "Please give a reason."),
+    "minutes_invalid": Sentence(422, "时长不正确。", "These minutes cannot be credited."),
+    # Rewards.
+    "reward_closed": Sentence(409, "该礼品目前不能兑换。", "This reward is not on offer now."),
+    "out_of_stock": Sentence(409, "该礼品已兑完。", "This reward is out of stock."),
+    "limit_reached": Sentence(409, "本月兑换次数已达上限。", "You have reached this month's limit for this reward."),
+    "points_short": Sentence(409, "积分不足。", "You do not have enough points."),
+    "already_ended": Sentence(409, "该兑换已经结束。", "This redemption has already ended."),
+    "wrong_place": Sentence(
+        409, "不能在本站领取，请到指定站点。", "This cannot be picked up here; see the places on the code."
+    ),
+    "already_fulfilled": Sentence(
+        409, "该兑换码已经使用过。", "This code was used before: the reward has been handed over."
+    ),
+    "already_cancelled": Sentence(409, "该兑换已取消。", "This redemption was cancelled."),
+    "redemption_timed_out": Sentence(
+        410, "兑换已超时，积分已退回。", "The pick-up time is over; the points went back."
+    ),
+}
+
+# Why a value was refused: the `reason` in the data of `invalid`.
+REASONS: dict[str, tuple[str, str]] = {
+    "type": ("类型不正确", "it is of the wrong type"),
+    "missing": ("不能缺少", "it is missing"),
+    "unknown": ("不是可选的值", "it is not one of the choices"),
+    "empty": ("不能为空", "it is empty"),
+    "too_long": ("过长", "it is too long"),
+    "range": ("超出范围", "it is out of range"),
+    "characters": ("含有不可用的字符", "it contains characters that cannot be used"),
+    "phone": ("不是有效的电话号码", "it is not a phone number"),
+    "code": ("编码格式不正确", "the code does not have the right form"),
+    "one_of": ("必须且只能填写其中一项", "exactly one of them must be given"),
+    "before_start": ("结束早于开始", "it ends before it starts"),
+    "outside_parent": ("不在上级区域内", "it lies outside the region above"),
+    "not_below_parent": ("级别不低于上级区域", "it does not stand below the region above"),
+}
+
+# Why a check-in waits for a person: the `holds` of an answer.
+HOLDS: dict[str, tuple[str, str]] = {
+    "already_in": ("已在签到状态", "already checked in"),
+    "nothing_open": ("没有待签退的记录", "nothing to check out of"),
+    "overlap": ("时间重叠", "overlaps another stay"),
+    "outside_shift": ("不在排班时间内", "outside the shift"),
+    "long_day": ("当日超过 10 小时", "more than ten hours in a day"),
+    "too_fast": ("两站之间移动过快", "too far from the last station in that time"),
+    "shared_phone": ("多人使用同一手机", "one phone, several members"),
+    "same_slot_again": ("签到签退为同一二维码", "in and out with the same code"),
+    "mass_checkout": ("多人同时签退", "many checked out at once"),
+    "drawn": ("随机抽查", "drawn for a closer look"),
+    "clock_doubt": ("手机时间有误", "the phone's clock is in doubt"),
+    "unconfirmed": ("没有签退", "no check-out"),
+}
+
+
+class Blank(dict[str, Any]):
+    """Data for a sentence; what is missing stays blank, because a broken sentence must not break an answer."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def sentence(code: str, locale: str, data: Mapping[str, Any] | None = None) -> str:
+    """What `code` says in `locale` ("zh-CN" or "en"), with `data` filled in. An unknown code says `unexpected`."""
+    entry = SENTENCES.get(code, SENTENCES["unexpected"])
+    values = Blank(data or {})
+    if (reason := values.get("reason")) in REASONS:
+        values["reason"] = REASONS[str(reason)][locale == "en"]
+    return (entry.en if locale == "en" else entry.zh).format_map(values)
+
+
+def status_of(code: str) -> int:
+    """The HTTP status of a code; 500 for one that is not in the table, which a test keeps from happening."""
+    return SENTENCES[code].status if code in SENTENCES else 500
+
+
+def hold_words(hold: str, locale: str) -> str:
+    """What a hold says in `locale`."""
+    return HOLDS[hold][locale == "en"] if hold in HOLDS else hold
