@@ -1,0 +1,25 @@
+// A form is sent once: a second tap while the first is under way would only be answered with the same result.
+// Nothing here is needed; every form works without it.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  if (form.method === "post") {
+    form.dataset.sent = "yes";
+    for (const button of form.querySelectorAll("button")) button.setAttribute("aria-disabled", "true");
+  }
+});
+
+// Coming back with the browser's Back button shows a kept page: its forms may be sent again.
+addEventListener("pageshow", () => {
+  for (const form of document.forms) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll("button")) button.removeAttribute("aria-disabled");
+  }
+});
+
+for (const field of document.querySelectorAll("select[data-submit]")) {
+  field.addEventListener("change", () => field.form.requestSubmit());
+}
