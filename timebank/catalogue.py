@@ -1,0 +1,280 @@
+"""Rewards as people look at them: what is on offer to a member, their redemptions, what a code at the counter means."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, case, func, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import access, codes
+from timebank.cursors import Cursor, Page, page
+from timebank.errors import NotFound
+from timebank.keys import Keys
+from timebank.tables import member, redemption, region, reward, reward_place, station
+
+COUNTER_ROLES = ("clerk",)
+# The most rewards that are offered at once; a community has tens, not thousands.
+OFFER_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A reward as one member sees it.
+
+    `refusal` is the code that redeeming would be refused with now, None when it would not. `missing_points` is what
+    the member has yet to earn. `places` have `id`, `name_zh`, `name_en`, `address`.
+    """
+
+    reward: Row[Any]
+    places: Sequence[Row[Any]]
+    redeemed_this_month: int
+    missing_points: int
+    refusal: str | None
+
+
+async def offers(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, points: int, zone: ZoneInfo, now: datetime
+) -> list[Offer]:
+    """The rewards on offer where the member is at home, the cheapest first. `points` are what they can spend."""
+    query = on_offer(book_id, member_id, zone, now)
+    rows = (await connection.execute(query.order_by(reward.c.price_points, reward.c.id).limit(OFFER_LIMIT))).all()
+    return await seen(connection, book_id, rows, points)
+
+
+async def offer(
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    reward_id: UUID,
+    *,
+    points: int,
+    zone: ZoneInfo,
+    now: datetime,
+) -> Offer:
+    """One of the rewards that `offers` lists; `NotFound` otherwise."""
+    query = on_offer(book_id, member_id, zone, now).where(reward.c.id == reward_id)
+    rows = (await connection.execute(query)).all()
+    if not rows:
+        raise NotFound(kind="reward")
+    return (await seen(connection, book_id, rows, points))[0]
+
+
+def on_offer(book_id: int, member_id: UUID, zone: ZoneInfo, now: datetime) -> Select[Any]:
+    """The rewards of the regions that a member's home lies in, open and in their time, with the month's count."""
+    home = region.alias()
+    redeemed = (
+        select(func.count())
+        .where(
+            redemption.c.book_id == reward.c.book_id,
+            redemption.c.reward_id == reward.c.id,
+            redemption.c.member_id == member_id,
+            redemption.c.state.in_(("held", "fulfilled")),
+            redemption.c.held_at >= month_start(now, zone),
+        )
+        .scalar_subquery()
+    )
+    return (
+        select(reward, redeemed.label("redeemed_this_month"), member.c.state.label("member_state"))
+        .join_from(member, home, and_(home.c.book_id == member.c.book_id, home.c.id == member.c.region_id))
+        .join(reward, and_(reward.c.book_id == member.c.book_id, reward.c.region_id == any_(home.c.path)))
+        .where(
+            member.c.book_id == book_id,
+            member.c.id == member_id,
+            reward.c.state == "open",
+            reward.c.starts_at <= now,
+            or_(reward.c.ends_at.is_(None), reward.c.ends_at > now),
+        )
+    )
+
+
+def month_start(now: datetime, zone: ZoneInfo) -> datetime:
+    """When the calendar month of `now` began, where the community lives."""
+    return now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+async def seen(connection: AsyncConnection, book_id: int, rows: Sequence[Row[Any]], points: int) -> list[Offer]:
+    """The rewards as a member with so many points sees them."""
+    handed_over = await places(connection, book_id, [row.id for row in rows])
+    return [
+        Offer(
+            reward=row,
+            places=handed_over.get(row.id, []),
+            redeemed_this_month=row.redeemed_this_month,
+            missing_points=max(0, row.price_points - points),
+            refusal=refusal(row, points),
+        )
+        for row in rows
+    ]
+
+
+def refusal(row: Row[Any], points: int) -> str | None:
+    """Why this member could not redeem this reward now; None when nothing stands against it."""
+    if row.member_state != "active":
+        return "member_suspended"
+    if row.stock == 0:
+        return "out_of_stock"
+    if row.limit_per_month is not None and row.redeemed_this_month >= row.limit_per_month:
+        return "limit_reached"
+    return "points_short" if row.price_points > points else None
+
+
+async def places(connection: AsyncConnection, book_id: int, reward_ids: Iterable[UUID]) -> dict[UUID, list[Row[Any]]]:
+    """Where each of these rewards is handed over, by reward: `id`, `number`, `name_zh`, `name_en`, `address`."""
+    query: Select[Any] = (
+        select(
+            reward_place.c.reward_id,
+            station.c.id,
+            station.c.number,
+            station.c.name_zh,
+            station.c.name_en,
+            station.c.address,
+        )
+        .join_from(
+            reward_place,
+            station,
+            and_(station.c.book_id == reward_place.c.book_id, station.c.id == reward_place.c.station_id),
+        )
+        .where(
+            reward_place.c.book_id == book_id,
+            reward_place.c.reward_id == any_(literal(list(reward_ids), ARRAY(Uuid))),
+        )
+        .order_by(station.c.number)
+    )
+    found: dict[UUID, list[Row[Any]]] = {}
+    for row in await connection.execute(query):
+        found.setdefault(row.reward_id, []).append(row)
+    return found
+
+
+def redemptions(book_id: int, now: datetime) -> Select[Any]:
+    """Redemptions with what they are for. One that nobody collected in time says so before a job has seen to it."""
+    late = and_(redemption.c.state == "held", redemption.c.expires_at <= now)
+    return (
+        select(
+            redemption.c.id,
+            redemption.c.number,
+            redemption.c.digits,
+            redemption.c.member_id,
+            redemption.c.reward_id,
+            redemption.c.points,
+            case((late, "timed_out"), else_=redemption.c.state).label("state"),
+            redemption.c.held_at,
+            redemption.c.expires_at,
+            case((late, redemption.c.expires_at), else_=redemption.c.ended_at).label("ended_at"),
+            redemption.c.station_id,
+            reward.c.kind,
+            reward.c.name_zh.label("reward_zh"),
+            reward.c.name_en.label("reward_en"),
+        )
+        .join_from(
+            redemption, reward, and_(reward.c.book_id == redemption.c.book_id, reward.c.id == redemption.c.reward_id)
+        )
+        .where(redemption.c.book_id == book_id)
+    )
+
+
+async def my_redemptions(
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    now: datetime,
+    before: Cursor | None = None,
+    limit: int = 20,
+) -> Page:
+    """A member's redemptions, the latest first. Rows as `redemptions` has them."""
+    query = redemptions(book_id, now).where(redemption.c.member_id == member_id)
+    if before is not None:
+        query = query.where(tuple_(redemption.c.held_at, redemption.c.id) < tuple_(*before))
+    query = query.order_by(redemption.c.held_at.desc(), redemption.c.id.desc()).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "held_at")
+
+
+async def my_redemption(
+    connection: AsyncConnection, book_id: int, member_id: UUID, redemption_id: UUID, *, now: datetime
+) -> Row[Any]:
+    """One redemption of the member's own; `NotFound` for anybody else's."""
+    query = redemptions(book_id, now).where(redemption.c.member_id == member_id, redemption.c.id == redemption_id)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="redemption")
+    return row
+
+
+async def to_collect(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, now: datetime, limit: int = 20
+) -> Sequence[Row[Any]]:
+    """What a member can collect now, the most urgent first."""
+    query = redemptions(book_id, now).where(
+        redemption.c.member_id == member_id, redemption.c.state == "held", redemption.c.expires_at > now
+    )
+    query = query.order_by(redemption.c.expires_at, redemption.c.id).limit(limit)
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows
+
+
+def code_text(keys: Keys, number: int) -> str:
+    """What the QR of a redemption says after the host: short, upper case, the same at every look."""
+    return f"/R/{codes.redemption_code(keys.redemption, number)}"
+
+
+async def at_counter(
+    connection: AsyncConnection,
+    book_id: int,
+    station_id: UUID,
+    *,
+    actor_id: UUID,
+    now: datetime,
+    number: int | None = None,
+    digits: str | None = None,
+) -> Row[Any]:
+    """What a code means at a clerk's station, whoever it belongs to and whatever became of it.
+
+    By the `number` of an authentic code, or by `digits`, which mean only what can be collected at this station, the
+    latest first where old ones had the same. Rows as `redemptions` has them, and `here`: whether it may be handed
+    over at this station. `NotFound` for a station where the actor is no clerk, and for a code of nothing.
+    """
+    await access.visible_station(connection, book_id, station_id, actor_id=actor_id, roles=COUNTER_ROLES, now=now)
+    here = (
+        select(reward_place.c.reward_id)
+        .where(
+            reward_place.c.book_id == redemption.c.book_id,
+            reward_place.c.reward_id == redemption.c.reward_id,
+            reward_place.c.station_id == station_id,
+        )
+        .exists()
+    )
+    query = redemptions(book_id, now).add_columns(here.label("here"))
+    if number is not None:
+        query = query.where(redemption.c.number == number)
+    else:
+        query = query.where(redemption.c.digits == digits, here)
+    query = query.order_by((redemption.c.state == "held").desc(), redemption.c.held_at.desc()).limit(1)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="redemption")
+    return row
+
+
+def counter_refusal(row: Row[Any]) -> str | None:
+    """The code with which handing over what `at_counter` found would be refused; None when it may be."""
+    if not row.here:
+        return "wrong_place"
+    return {
+        "held": None,
+        "fulfilled": "already_fulfilled",
+        "cancelled": "already_cancelled",
+        "timed_out": "redemption_timed_out",
+    }[row.state]
+
+
+def masked(name: str) -> str:
+    """A name as a stranger may read it: the first character, or the first letter of each part. 甘小荷 is 甘**."""
+    parts = name.split()
+    if len(parts) > 1:
+        return " ".join(f"{part[0]}." for part in parts)
+    return name[:1] + "*" * (len(name) - 1)

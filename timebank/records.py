@@ -1,0 +1,193 @@
+"""Service records as people look at them: a manager's queue, one record with its evidence, a volunteer's own."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import access
+from timebank.cursors import Cursor, Page, page
+from timebank.errors import NotFound
+from timebank.tables import attendance, decision, member, punch, record, service_kind, station
+
+QUEUE_ROLES = ("manager",)
+
+COLUMNS = (
+    record.c.id,
+    record.c.member_id,
+    record.c.station_id,
+    station.c.number.label("station_number"),
+    station.c.name_zh.label("station_zh"),
+    station.c.name_en.label("station_en"),
+    record.c.activity_zh,
+    record.c.activity_en,
+    record.c.started_at,
+    record.c.ended_at,
+    record.c.measured_minutes,
+    record.c.grade,
+    record.c.holds,
+    record.c.state,
+    record.c.credited_minutes,
+    record.c.points,
+    record.c.points_state,
+    record.c.policy_number,
+    record.c.decided_by,
+    record.c.decided_at,
+)
+
+# May be verified together with others: both ends scanned live, and nothing about it asks for a closer look.
+CLEAR: ColumnElement[bool] = and_(record.c.grade == "A", func.cardinality(record.c.holds) == 0)
+
+
+def of_stations() -> Select[Any]:
+    """Records, each with its station."""
+    return select(*COLUMNS).join_from(
+        record, station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id)
+    )
+
+
+def may_decide(book_id: int, actor_id: UUID, now: datetime) -> ColumnElement[bool]:
+    """WHERE fragment: a record of the actor's branch that is neither their own nor one of their household."""
+    actor = member.alias()
+    household = select(actor.c.household_id).where(actor.c.book_id == book_id, actor.c.id == actor_id).scalar_subquery()
+    return and_(
+        record.c.book_id == book_id,
+        record.c.member_id != actor_id,
+        access.in_branch(actor_id, QUEUE_ROLES, now),
+        ~select(member.c.id)
+        .where(
+            member.c.book_id == record.c.book_id,
+            member.c.id == record.c.member_id,
+            member.c.household_id == household,
+        )
+        .exists(),
+    )
+
+
+async def queue(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    actor_id: UUID,
+    now: datetime,
+    station_id: UUID | None = None,
+    after: Cursor | None = None,
+    limit: int = 50,
+) -> Page:
+    """The records that wait for this manager, the oldest first, of one station or of all of the branch.
+
+    Each row has `COLUMNS` and `clear`: whether it may be verified in bulk.
+    """
+    query = waiting(book_id, actor_id, now, station_id, of_stations().add_columns(CLEAR.label("clear")))
+    if after is not None:
+        query = query.where(tuple_(record.c.started_at, record.c.id) > tuple_(*after))
+    query = query.order_by(record.c.started_at, record.c.id).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "started_at")
+
+
+async def queue_sums(
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, now: datetime, station_id: UUID | None = None
+) -> Row[Any]:
+    """How much waits for this manager: `records`, `clear_records` that may be verified in bulk, and `minutes`."""
+    query = select(
+        func.count().label("records"),
+        func.count().filter(CLEAR).label("clear_records"),
+        func.coalesce(func.sum(record.c.measured_minutes), 0).label("minutes"),
+    ).join_from(record, station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
+    sums: Row[Any] = (await connection.execute(waiting(book_id, actor_id, now, station_id, query))).one()
+    return sums
+
+
+def waiting(book_id: int, actor_id: UUID, now: datetime, station_id: UUID | None, query: Select[Any]) -> Select[Any]:
+    """`query` narrowed to what waits for the actor."""
+    query = query.where(may_decide(book_id, actor_id, now), record.c.state == "waiting")
+    return query if station_id is None else query.where(record.c.station_id == station_id)
+
+
+async def to_decide(
+    connection: AsyncConnection, book_id: int, record_id: UUID, *, actor_id: UUID, now: datetime
+) -> Row[Any]:
+    """One record of the manager's branch, decided already or not, with `COLUMNS` and `clear`.
+
+    `NotFound` outside the branch, and for records of the manager or of their household.
+    """
+    query = of_stations().add_columns(CLEAR.label("clear")).where(may_decide(book_id, actor_id, now))
+    row = (await connection.execute(query.where(record.c.id == record_id))).one_or_none()
+    if row is None:
+        raise NotFound(kind="record")
+    return row
+
+
+async def punches(connection: AsyncConnection, book_id: int, record_id: UUID) -> Sequence[Row[Any]]:
+    """The evidence of a record, in the order it happened: `kind`, `source`, `occurred_at`, `holds`, `reason`."""
+    query: Select[Any] = (
+        select(punch.c.id, punch.c.kind, punch.c.source, punch.c.occurred_at, punch.c.holds, punch.c.reason)
+        .join_from(
+            attendance,
+            punch,
+            and_(
+                punch.c.book_id == attendance.c.book_id,
+                or_(punch.c.id == attendance.c.in_punch_id, punch.c.id == attendance.c.out_punch_id),
+            ),
+        )
+        .where(attendance.c.book_id == book_id, attendance.c.id == record_id)
+        .order_by(punch.c.occurred_at, punch.c.kind)
+    )
+    return (await connection.execute(query)).all()
+
+
+async def mine(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, before: Cursor | None = None, limit: int = 20
+) -> Page:
+    """A volunteer's own records, the latest first. Each row has `COLUMNS` and `reason`, the latest decision's, if any.
+
+    Order 67 gives everybody the right to query their records, so this asks for no role.
+    """
+    reason = (
+        select(func.array_agg(aggregate_order_by(decision.c.reason, decision.c.decided_at.desc())))
+        .where(
+            decision.c.book_id == record.c.book_id,
+            decision.c.record_id == record.c.id,
+            decision.c.reason.is_not(None),
+        )
+        .scalar_subquery()
+    )
+    query = of_stations().add_columns(reason[1].label("reason"))
+    query = query.where(record.c.book_id == book_id, record.c.member_id == member_id)
+    if before is not None:
+        query = query.where(tuple_(record.c.started_at, record.c.id) < tuple_(*before))
+    query = query.order_by(record.c.started_at.desc(), record.c.id.desc()).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "started_at")
+
+
+async def open_stay(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any] | None:
+    """Where a member is checked in now, or None: `station_id`, names, `kind_zh`, `kind_en`, `started_at`, `holds`."""
+    query: Select[Any] = (
+        select(
+            attendance.c.id,
+            attendance.c.station_id,
+            station.c.number.label("station_number"),
+            station.c.name_zh.label("station_zh"),
+            station.c.name_en.label("station_en"),
+            service_kind.c.name_zh.label("kind_zh"),
+            service_kind.c.name_en.label("kind_en"),
+            attendance.c.started_at,
+            punch.c.holds,
+        )
+        .join_from(
+            attendance,
+            station,
+            and_(station.c.book_id == attendance.c.book_id, station.c.id == attendance.c.station_id),
+        )
+        .join(
+            service_kind,
+            and_(service_kind.c.book_id == attendance.c.book_id, service_kind.c.id == attendance.c.service_kind_id),
+        )
+        .join(punch, and_(punch.c.book_id == attendance.c.book_id, punch.c.id == attendance.c.in_punch_id))
+        .where(attendance.c.book_id == book_id, attendance.c.member_id == member_id, attendance.c.state == "open")
+    )
+    return (await connection.execute(query)).one_or_none()
