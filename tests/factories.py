@@ -139,7 +139,7 @@ async def build_city(
 ) -> City:
     """A fresh `City` in a book that nobody uses yet. The caller commits."""
     city = City(book_id, keys, now)
-    await purses.create_book(connection, book_id, "Test city", "Asia/Shanghai")
+    await purses.create_book(connection, book_id, "Test city", "Asia/Shanghai", now=now)
     city.kinds = await install_kinds(connection, book_id, now)
     city.region_id = await city.add_region(connection, "city", "360100000000", None)
     city.district_id = await city.add_region(connection, "district", "360102000000", city.region_id)

@@ -24,6 +24,6 @@ async def found(
     Can be done again, with the same name and time zone: then it adds what is missing. Errors: as
     `regions.import_divisions`.
     """
-    await purses.create_book(connection, book_id, name, time_zone)
+    await purses.create_book(connection, book_id, name, time_zone, now=now)
     await kinds.install(connection, book_id, now=now)
     return await regions.import_divisions(connection, book_id, divisions, now=now)

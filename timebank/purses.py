@@ -1,0 +1,201 @@
+"""The bank's accounts in the ledger, and the only sentences in which the bank speaks to it.
+
+    issuance ──▶ fund ──▶ purse ──▶ held ──▶ fulfilled          points
+    issuance ──▶ hours                                          minutes
+
+A member has one account of hours, and one purse a fund and expiry date. What is held for a redemption has left its
+purse; it comes back as a reversal.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import book
+from ledger.audit import Progress, Report, audit
+from ledger.model import HIGHEST, Account, LedgerError, Outcome, Transfer
+from ledger.queries import balances
+from timebank import access, trail
+from timebank.errors import Conflict, Invalid, NotFound
+from timebank.tables import fund, policy_version, purse
+
+__all__ = ["Progress", "Report", "audit"]
+
+MINUTE, POINT = "minute", "point"
+
+# Ids of accounts that follow from whose they are, so that nobody has to look them up. Any fixed UUID.
+NAMESPACE = UUID("5f1c2a4e-7d0b-5c36-9a58-74696d656261")
+HOURS_ISSUANCE = uuid5(NAMESPACE, "issuance/minute")
+ISSUANCE = uuid5(NAMESPACE, "issuance/point")
+HELD = uuid5(NAMESPACE, "held")
+FULFILLED = uuid5(NAMESPACE, "fulfilled")
+EXPIRED = uuid5(NAMESPACE, "expired")
+
+SYSTEM_ACCOUNTS = (
+    Account(id=HOURS_ISSUANCE, unit=MINUTE, kind="issuance", floor=None, system=True),
+    Account(id=ISSUANCE, unit=POINT, kind="issuance", floor=None, system=True),
+    # Nothing is handed over that was not held before.
+    Account(id=HELD, unit=POINT, kind="held", floor=0, system=True),
+    Account(id=FULFILLED, unit=POINT, kind="fulfilled", floor=None, system=True),
+    Account(id=EXPIRED, unit=POINT, kind="expired", floor=None, system=True),
+)
+
+# The rules of a new book, until an administrator decides otherwise: `policy.Rules` with its defaults.
+FIRST_RULES: dict[str, Any] = {"rate_points_per_hour": {}}
+FIRST_DAY = date(2000, 1, 1)
+
+
+class Purse(NamedTuple):
+    """One member's points of one fund and expiry date."""
+
+    id: UUID
+    member_id: UUID
+    fund_id: UUID
+    expires_on: date
+    points: int
+
+
+def hours_account(member_id: UUID) -> UUID:
+    """The id of a member's account of hours."""
+    return uuid5(NAMESPACE, f"hours/{member_id}")
+
+
+def purse_account(member_id: UUID, fund_id: UUID, expires_on: date) -> UUID:
+    """The id of a purse, which is also that of its account."""
+    return uuid5(NAMESPACE, f"purse/{member_id}/{fund_id}/{expires_on.isoformat()}")
+
+
+def fund_account(fund_id: UUID) -> UUID:
+    """The id of a fund's account."""
+    return uuid5(NAMESPACE, f"fund/{fund_id}")
+
+
+async def create_book(connection: AsyncConnection, book_id: int, name: str, time_zone: str, *, now: datetime) -> None:
+    """Create a book, its system accounts and its first policy. Doing it again changes nothing.
+
+    Errors: `conflict` (field `name`) where the number belongs to a book of another name or time zone.
+    """
+    try:
+        await book.create_book(connection, book_id, name, time_zone)
+    except LedgerError as error:
+        if error.code == "book_conflict":
+            raise Conflict(field="name") from None
+        raise Invalid(field=error.data.get("field", "name"), reason=error.code) from None
+    await book.open_accounts(connection, book_id, SYSTEM_ACCOUNTS)
+    first = {"book_id": book_id, "number": 1, "starts_on": FIRST_DAY, "rules": FIRST_RULES, "created_at": now}
+    await connection.execute(insert(policy_version).values(**first).on_conflict_do_nothing())
+
+
+async def open_fund(connection: AsyncConnection, book_id: int, fund_id: UUID) -> UUID:
+    """Open a fund's account, empty and never below zero; answers the account's id."""
+    account = Account(id=fund_account(fund_id), unit=POINT, kind="fund", floor=0, system=True)
+    await book.open_accounts(connection, book_id, [account])
+    return account.id
+
+
+async def fill_fund(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    fund_id: UUID,
+    points: int,
+    id: UUID,
+    now: datetime,
+    actor_id: UUID | None,
+) -> None:
+    """Put new points into a fund, once for each `id`. The actor, unless the operator, administers the fund's region.
+
+    Errors: `not_found` (fund), `invalid` (points: a whole number above zero that the fund can still hold),
+    `conflict` (field `id`: used for something else before).
+    """
+    row = (await connection.execute(select(fund).where(fund.c.book_id == book_id, fund.c.id == fund_id))).one_or_none()
+    if row is None:
+        raise NotFound(kind="fund")
+    if actor_id is not None:
+        await access.visible_region(connection, book_id, row.region_id, actor_id=actor_id, roles=("admin",), now=now)
+    if not 0 < points <= HIGHEST:
+        raise Invalid(field="points", reason="range", lowest=1, highest=HIGHEST)
+    filling = Transfer(
+        id=id,
+        debit_id=ISSUANCE,
+        credit_id=row.account_id,
+        unit=POINT,
+        amount=points,
+        code="fill_fund",
+        occurred_at=now,
+        source={"fund_id": str(fund_id), "actor_id": str(actor_id) if actor_id else None},
+    )
+    (outcome,) = await book.post(connection, book_id, [filling], now)
+    if outcome is Outcome.overflow:
+        raise Invalid(field="points", reason="range", lowest=1, highest=HIGHEST)
+    if outcome is Outcome.already_posted:
+        return
+    if outcome is not Outcome.ok:
+        raise Conflict(field="id")
+    after = {"points": points, "transfer_id": str(id)}
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="fund.fill",
+        subject_kind="fund",
+        subject_id=fund_id,
+        after=after,
+        now=now,
+    )
+
+
+async def open_accounts(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    member_ids: Iterable[UUID],
+    purses: Iterable[tuple[UUID, UUID, date]],
+) -> None:
+    """Open the accounts of hours of `member_ids`, and the purses (member, fund, expiry), those that are missing.
+
+    In one order, so that two batches never wait for each other.
+    """
+    accounts = {id_: Account(id=id_, unit=MINUTE, kind="hours", floor=0) for id_ in map(hours_account, member_ids)}
+    rows = {purse_account(*key): key for key in purses}
+    accounts |= {id_: Account(id=id_, unit=POINT, kind="purse", floor=0) for id_ in rows}
+    if not accounts:
+        return
+    await book.open_accounts(connection, book_id, [accounts[id_] for id_ in sorted(accounts)])
+    if rows:
+        values = [
+            {"book_id": book_id, "id": id_, "member_id": member_id, "fund_id": fund_id, "expires_on": expires_on}
+            for id_, (member_id, fund_id, expires_on) in sorted(rows.items())
+        ]
+        await connection.execute(insert(purse).values(values).on_conflict_do_nothing())
+
+
+async def purses_of(
+    connection: AsyncConnection, book_id: int, member_ids: Sequence[UUID], *, today: date | None = None
+) -> list[Purse]:
+    """The purses of these members with what they hold, the earliest expiry first; with `today`, those still valid."""
+    query = select(purse).where(purse.c.book_id == book_id, purse.c.member_id.in_(member_ids))
+    if today is not None:
+        query = query.where(purse.c.expires_on >= today)
+    rows = (await connection.execute(query.order_by(purse.c.expires_on, purse.c.id))).all()
+    # In a statement of its own, after whatever lock the caller waited for.
+    held = await balances(connection, book_id, [row.id for row in rows])
+    return [Purse(row.id, row.member_id, row.fund_id, row.expires_on, held[row.id]) for row in rows]
+
+
+async def hours(connection: AsyncConnection, book_id: int, member_id: UUID) -> int:
+    """The verified minutes of a member."""
+    account_id = hours_account(member_id)
+    return (await balances(connection, book_id, [account_id])).get(account_id, 0)
+
+
+async def fund_balances(connection: AsyncConnection, book_id: int, fund_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The points in each fund."""
+    accounts = {fund_account(fund_id): fund_id for fund_id in fund_ids}
+    found = await balances(connection, book_id, list(accounts))
+    return {accounts[id_]: points for id_, points in found.items()}
