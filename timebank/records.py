@@ -137,7 +137,8 @@ async def punches(connection: AsyncConnection, book_id: int, record_id: UUID) ->
         .where(attendance.c.book_id == book_id, attendance.c.id == record_id)
         .order_by(punch.c.occurred_at, punch.c.kind)
     )
-    return (await connection.execute(query)).all()
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows
 
 
 async def mine(
@@ -190,4 +191,5 @@ async def open_stay(connection: AsyncConnection, book_id: int, member_id: UUID) 
         .join(punch, and_(punch.c.book_id == attendance.c.book_id, punch.c.id == attendance.c.in_punch_id))
         .where(attendance.c.book_id == book_id, attendance.c.member_id == member_id, attendance.c.state == "open")
     )
-    return (await connection.execute(query)).one_or_none()
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    return row
