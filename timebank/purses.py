@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -20,6 +21,7 @@ from ledger import book
 from ledger.audit import Progress, Report, audit
 from ledger.model import HIGHEST, Account, LedgerError, Outcome, Transfer
 from ledger.queries import balances
+from ledger.tables import book as book_table
 from timebank import access, trail
 from timebank.errors import Conflict, Invalid, NotFound
 from timebank.tables import fund, policy_version, purse
@@ -89,6 +91,13 @@ async def create_book(connection: AsyncConnection, book_id: int, name: str, time
     await book.open_accounts(connection, book_id, SYSTEM_ACCOUNTS)
     first = {"book_id": book_id, "number": 1, "starts_on": FIRST_DAY, "rules": FIRST_RULES, "created_at": now}
     await connection.execute(insert(policy_version).values(**first).on_conflict_do_nothing())
+
+
+async def time_zone(connection: AsyncConnection, book_id: int) -> ZoneInfo:
+    """The community's time zone: where its days begin."""
+    return ZoneInfo(
+        (await connection.execute(select(book_table.c.time_zone).where(book_table.c.id == book_id))).scalar_one()
+    )
 
 
 async def open_fund(connection: AsyncConnection, book_id: int, fund_id: UUID) -> UUID:
