@@ -61,6 +61,14 @@ class Language:
         """1234567 as 1,234,567."""
         return format_decimal(value, locale=self.locale)
 
+    def decimal(self, value: float) -> str:
+        """12.5, with at most one decimal."""
+        return format_decimal(value, "#,##0.#", locale=self.locale)
+
+    def days(self, count: int) -> str:
+        """3 days."""
+        return format_unit(count, "duration-day", length="long", locale=self.locale)
+
     def signed(self, value: int) -> str:
         """A change: +30 or −30, with a real minus sign."""
         return ("+" if value > 0 else "−" if value < 0 else "") + self.number(abs(value))

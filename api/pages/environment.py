@@ -1,0 +1,77 @@
+"""The template engine, once for each language: the filters speak it, and so does every message."""
+
+import hashlib
+from datetime import date, datetime
+from functools import cache, partial
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from api.language import Language, language
+from api.pages import words
+
+HERE = Path(__file__).parent.parent
+TEMPLATES = HERE / "templates"
+STATIC = HERE / "static"
+
+
+@cache
+def environment(tag: str, zone: str) -> Environment:
+    """The templates for readers of one language in one time zone. A name that is not given fails: no blank pages."""
+    speaker = language(tag, zone)
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        extensions=["jinja2.ext.i18n"],
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Files do not change while the bank runs.
+        auto_reload=False,
+    )
+    found.install_gettext_translations(speaker.translations, newstyle=True)  # type: ignore[attr-defined]
+    found.filters |= {
+        "number": speaker.number,
+        "signed": speaker.signed,
+        "duration": speaker.duration,
+        "hours": partial(hours, speaker),
+        "span": partial(span, speaker),
+        "day": speaker.day,
+        "short_day": speaker.short_day,
+        "time": speaker.time,
+        "moment": partial(moment, speaker),
+    }
+    found.globals |= {
+        "language": speaker,
+        "zone": zone,
+        "static": static,
+        "hold_name": partial(words.hold_name, speaker),
+        "hold_words": partial(words.of, words.HOLDS, speaker),
+        "source_name": partial(words.of, words.SOURCES, speaker),
+        "grade_words": partial(words.of, words.GRADES, speaker),
+        "action_name": partial(words.of, words.ACTIONS, speaker),
+    }
+    return found
+
+
+def hours(speaker: Language, minutes: int) -> str:
+    """Minutes as hours with at most one decimal, rounded down: nobody is shown more than they served."""
+    return speaker.decimal(minutes // 6 / 10)
+
+
+def span(speaker: Language, minutes: int) -> str:
+    """How long something is waited for: whole days where it is whole days."""
+    days, rest = divmod(minutes, 1440)
+    return speaker.days(days) if days and not rest else speaker.duration(minutes)
+
+
+def moment(speaker: Language, value: date | datetime) -> str:
+    """A moment; the bare day where there is no more."""
+    return speaker.moment(value) if isinstance(value, datetime) else speaker.day(value)
+
+
+@cache
+def static(name: str) -> str:
+    """The address of one of our own files. It changes with the file, so that browsers may keep it for ever."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{digest}/{name}"

@@ -1,0 +1,86 @@
+"""What codes of the domain say on a page: evidence, reasons for a closer look, roles, changes."""
+
+from api.language import Language, mark
+from api.sentences import hold_words as hold_title
+
+HOLDS = {
+    "already_in": mark("The volunteer was checked in already. Which stay is the right one?"),
+    "nothing_open": mark("There was a check-out without a check-in. Ask when the service began."),
+    "overlap": mark("Part of this time is also in another record of the same person."),
+    "outside_shift": mark("The service lies outside the shift that was planned."),
+    "long_day": mark("More than ten hours in one day. Ask whether a check-out was forgotten."),
+    "too_fast": mark("The last station is too far away for the time between the two scans."),
+    "shared_phone": mark("The same phone was used by more than one member. Ask whether both were there."),
+    "same_slot_again": mark("The same picture of the code was used for check-in and check-out."),
+    "mass_checkout": mark("Many people checked out in the same moment. Ask whether all of them were there."),
+    "drawn": mark("Nothing is wrong with this record. One in twenty is drawn so that somebody looks."),
+    "clock_doubt": mark("The phone's clock was wrong. Compare with what you know of that day."),
+    "unconfirmed": mark("The check-out was forgotten. Enter the time that was really served."),
+}
+SOURCES = {
+    "live": mark("scanned live at the station's screen"),
+    "late": mark("scanned at the screen, sent later"),
+    "card": mark("member card at the station"),
+    "poster": mark("printed poster"),
+    "digits": mark("six digits of the screen"),
+    "door": mark("home visit"),
+    "manual": mark("entered by a manager"),
+    "import": mark("imported"),
+}
+GRADES = {
+    "A": mark("A: both ends proved live at the station"),
+    "B": mark("B: one end proved live, or sent later"),
+    "C": mark("C: entered or confirmed by a manager"),
+    "D": mark("D: imported from elsewhere"),
+}
+ROLES = {
+    "volunteer": mark("Volunteer"),
+    "manager": mark("Station manager"),
+    "clerk": mark("Counter clerk"),
+    "admin": mark("Administrator"),
+    "auditor": mark("Auditor"),
+}
+ACTIONS = {
+    "region.add": mark("Region added"),
+    "member.add": mark("Member added"),
+    "member.password": mark("Password changed"),
+    "member.suspended": mark("Member suspended"),
+    "member.active": mark("Suspension ended"),
+    "member.erase": mark("Member erased"),
+    "role.grant": mark("Role given"),
+    "role.revoke": mark("Role ended"),
+    "station.add": mark("Station added"),
+    "station.state": mark("Station opened or closed"),
+    "device.enrol": mark("Device added"),
+    "device.revoke": mark("Device revoked"),
+    "fund.add": mark("Fund added"),
+    "fund.fill": mark("Fund filled"),
+    "reward.add": mark("Reward added"),
+    "reward.edit": mark("Reward changed"),
+    "reward.restock": mark("Stock changed"),
+    "reward.places": mark("Pick-up places changed"),
+    "service_kind.add": mark("Kind of service added"),
+}
+# What the ledger's transfers are, on a statement.
+LINES = {
+    "hours": mark("Service hours"),
+    "points": mark("Points for service"),
+    "redeem": mark("Held for a reward"),
+    "cancel": mark("Given back"),
+    "time_out": mark("Given back"),
+    "expire": mark("Expired"),
+    "reverse": mark("Correction"),
+}
+
+
+def of(table: dict[str, str], language: Language, code: str) -> str:
+    """The words of `code`; the code itself where it has none, because a bare code still helps somebody who asks."""
+    return language.gettext(table[code]) if code in table else code
+
+
+def hold_name(language: Language, code: str) -> str:
+    """The short name of a reason to look closer."""
+    return hold_title(code, language.tag)
+
+
+__all__ = ["ACTIONS", "GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]

@@ -1,0 +1,166 @@
+"""Figures of a branch at a glance: its stations, its funds, its people."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, and_, any_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import access
+from timebank.tables import attendance, fund, member, record, region, station
+
+
+async def stations(
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
+) -> Sequence[Row[Any]]:
+    """The stations where the actor holds one of `roles`, by number, with their region and fund.
+
+    `people_in` counts who is checked in, `waiting` the records that nobody has decided yet.
+    """
+    people_in = (
+        select(func.count())
+        .where(
+            attendance.c.book_id == station.c.book_id,
+            attendance.c.station_id == station.c.id,
+            attendance.c.state == "open",
+        )
+        .scalar_subquery()
+    )
+    waiting = (
+        select(func.count())
+        .where(record.c.book_id == station.c.book_id, record.c.station_id == station.c.id, record.c.state == "waiting")
+        .scalar_subquery()
+    )
+    query: Select[Any] = (
+        select(
+            station.c.id,
+            station.c.number,
+            station.c.name_zh,
+            station.c.name_en,
+            station.c.address,
+            station.c.state,
+            region.c.name_zh.label("region_zh"),
+            region.c.name_en.label("region_en"),
+            fund.c.name_zh.label("fund_zh"),
+            fund.c.name_en.label("fund_en"),
+            people_in.label("people_in"),
+            waiting.label("waiting"),
+        )
+        .join_from(station, region, and_(region.c.book_id == station.c.book_id, region.c.id == station.c.region_id))
+        .join(fund, and_(fund.c.book_id == station.c.book_id, fund.c.id == station.c.fund_id))
+        .where(station.c.book_id == book_id, access.in_branch(actor_id, roles, now))
+        .order_by(station.c.number)
+    )
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows
+
+
+async def sums(
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
+) -> Row[Any]:
+    """Of the actor's branch: `members` who live there, verified `minutes`, `people_in` and records `waiting`."""
+    of_branch = access.in_branch(actor_id, roles, now)
+    at_record = and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id)
+    members = (
+        select(func.count())
+        .join_from(member, region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
+        .where(
+            member.c.book_id == book_id,
+            member.c.state != "erased",
+            access.covers_region(actor_id, roles, now),
+        )
+    )
+    minutes = (
+        select(func.coalesce(func.sum(record.c.credited_minutes), 0))
+        .join_from(record, station, at_record)
+        .where(record.c.book_id == book_id, record.c.state == "verified", of_branch)
+    )
+    waiting = (
+        select(func.count())
+        .join_from(record, station, at_record)
+        .where(record.c.book_id == book_id, record.c.state == "waiting", of_branch)
+    )
+    people_in = (
+        select(func.count())
+        .join_from(
+            attendance,
+            station,
+            and_(station.c.book_id == attendance.c.book_id, station.c.id == attendance.c.station_id),
+        )
+        .where(attendance.c.book_id == book_id, attendance.c.state == "open", of_branch)
+    )
+    query: Select[Any] = select(
+        members.scalar_subquery().label("members"),
+        minutes.scalar_subquery().label("minutes"),
+        waiting.scalar_subquery().label("waiting"),
+        people_in.scalar_subquery().label("people_in"),
+    )
+    row: Row[Any] = (await connection.execute(query)).one()
+    return row
+
+
+async def funds(
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
+) -> Sequence[Row[Any]]:
+    """The funds of the actor's branch, and those above that may pay in it, by region.
+
+    `owed` are points that volunteers have earned from the fund and that wait until it is filled.
+    """
+    owed = (
+        select(func.coalesce(func.sum(record.c.points), 0))
+        .join_from(record, station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
+        .where(
+            record.c.book_id == fund.c.book_id,
+            station.c.fund_id == fund.c.id,
+            record.c.points_state == "waiting",
+        )
+        .scalar_subquery()
+    )
+    below = region.alias()
+    pays_below = (
+        select(below.c.id)
+        .where(
+            below.c.book_id == fund.c.book_id,
+            fund.c.region_id == any_(below.c.path),
+            access.covers_region(actor_id, roles, now, region=below),
+        )
+        .exists()
+    )
+    query: Select[Any] = (
+        select(
+            fund.c.id,
+            fund.c.name_zh,
+            fund.c.name_en,
+            fund.c.account_id,
+            region.c.name_zh.label("region_zh"),
+            region.c.name_en.label("region_en"),
+            owed.label("owed"),
+        )
+        .join_from(fund, region, and_(region.c.book_id == fund.c.book_id, region.c.id == fund.c.region_id))
+        .where(fund.c.book_id == book_id, pays_below)
+        .order_by(func.array_length(region.c.path, 1), fund.c.created_at, fund.c.id)
+    )
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows
+
+
+async def regions(
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
+) -> Sequence[Row[Any]]:
+    """The regions of the actor's branch, each after the one above it: `id`, names, `level`, `depth`."""
+    query: Select[Any] = (
+        select(
+            region.c.id,
+            region.c.parent_id,
+            region.c.name_zh,
+            region.c.name_en,
+            region.c.level,
+            func.array_length(region.c.path, 1).label("depth"),
+        )
+        .where(region.c.book_id == book_id, access.covers_region(actor_id, roles, now))
+        .order_by(region.c.path)
+    )
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows
