@@ -97,7 +97,12 @@ def credit(
     room = max(0, rules.daily_cap_minutes - credited_that_day)
     credited = min(minutes - minutes % rules.rounding_minutes, room)
     rate = rules.rate_points_per_hour.get(kind_code, rules.default_rate) if grade in rules.point_grades else 0
-    return Credit(credited, credited * rate // 60, date(local_day.year + rules.life_years, 12, 31))
+    return Credit(credited, credited * rate // 60, expires_on(rules, local_day))
+
+
+def expires_on(rules: Rules, local_day: date) -> date:
+    """The last day on which points for service on `local_day` may be spent."""
+    return date(local_day.year + rules.life_years, 12, 31)
 
 
 def spend(purses: Sequence[tuple[UUID, date, int]], price_points: int) -> list[tuple[UUID, int]] | None:

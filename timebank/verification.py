@@ -1,0 +1,357 @@
+"""Verification: a manager decides what a record is worth, and the ledger gets the hours and the points.
+
+Hours are posted at once. Points come out of the station's fund; where it is dry they wait, visibly, and are paid by
+`pay_waiting` once the fund is filled.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid5
+
+from sqlalchemy import ColumnElement, Row, and_, func, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.book import post
+from ledger.model import Outcome, Transfer
+from timebank import access, policies, policy, purses
+from timebank.commands import Answer, settle
+from timebank.rows import insert_rows
+from timebank.tables import attendance, decision, member, record, service_kind, station
+
+ROLES = ("manager", "admin")
+LONGEST_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verify:
+    """One decision on one record.
+
+    `verify` takes the measured minutes, `adjust` takes `minutes` instead, `reject` takes none; the last two need a
+    `reason`, which the volunteer sees. `bulk` says that nobody looked at this record by itself.
+    """
+
+    id: UUID
+    actor_id: UUID
+    record_id: UUID
+    verdict: Literal["verify", "adjust", "reject"]
+    minutes: int | None = None
+    reason: str | None = None
+    bulk: bool = False
+
+    def content(self) -> tuple[object, ...]:
+        """What the manager chose."""
+        return (self.record_id, self.verdict, self.minutes, self.reason, self.bulk)
+
+
+async def verify(connection: AsyncConnection, book_id: int, commands: Sequence[Verify], now: datetime) -> list[Answer]:
+    """Decide records. `ok` carries `record_id`, `state`, `credited_minutes`, `points` and `points_state`.
+
+    Refused: `not_found` (also outside the manager's branch), `own_record` (himself or his household),
+    `already_decided`, `needs_single_decision`, `minutes_invalid`, `reason_missing`, `id_reused`.
+    """
+
+    async def decide(fresh: list[Verify]) -> list[Answer]:
+        sitting = await sit(connection, book_id, fresh, now)
+        answers = [weigh(sitting, command) for command in fresh]
+        await keep(connection, book_id, sitting, answers)
+        return answers
+
+    return await settle(connection, book_id, "verify", commands, now, decide)
+
+
+@dataclass
+class Sitting:
+    """What one batch reads once, and what it writes once."""
+
+    book_id: int
+    now: datetime
+    records: dict[UUID, Row[Any]]
+    # (actor, station) where the actor may decide, and each member's household.
+    allowed: set[tuple[UUID, UUID]]
+    households: dict[UUID, UUID | None]
+    versions: Sequence[policies.Version]
+    # Minutes credited to (member, local day), as they grow while the batch is walked.
+    credited: dict[tuple[UUID, date], int]
+    decided: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    expiries: dict[UUID, date] = field(default_factory=dict)
+
+
+async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Verify], now: datetime) -> Sitting:
+    """Lock the members whose day is credited, then the records, each in order of ids; read the rest afterwards."""
+    ids = sorted({command.record_id for command in commands})
+    of_batch = and_(record.c.book_id == book_id, record.c.id.in_(ids))
+    owners = select(record.c.member_id).where(of_batch)
+    await connection.execute(
+        select(member.c.id)
+        .where(member.c.book_id == book_id, member.c.id.in_(owners))
+        .order_by(member.c.id)
+        .with_for_update(key_share=True)
+    )
+    await connection.execute(select(record.c.id).where(of_batch).order_by(record.c.id).with_for_update(key_share=True))
+    records = {row.id: row for row in await connection.execute(with_source(of_batch))}
+    actors = {command.actor_id for command in commands}
+    people = actors | {row.member_id for row in records.values()}
+    households = await connection.execute(
+        select(member.c.id, member.c.household_id).where(member.c.book_id == book_id, member.c.id.in_(people))
+    )
+    allowed = await connection.execute(
+        select(member.c.id, station.c.id).where(
+            member.c.book_id == book_id,
+            member.c.id.in_(actors),
+            member.c.state == "active",
+            station.c.book_id == book_id,
+            station.c.id.in_({row.station_id for row in records.values()}),
+            access.in_branch(member.c.id, ROLES, now),
+        )
+    )
+    days = {(row.member_id, row.local_day) for row in records.values()}
+    credited = await connection.execute(
+        select(record.c.member_id, record.c.local_day, func.sum(record.c.credited_minutes))
+        .where(
+            record.c.book_id == book_id,
+            record.c.state == "verified",
+            tuple_(record.c.member_id, record.c.local_day).in_(days),
+        )
+        .group_by(record.c.member_id, record.c.local_day)
+    )
+    return Sitting(
+        book_id=book_id,
+        now=now,
+        records=records,
+        allowed={(actor_id, station_id) for actor_id, station_id in allowed},
+        households={row.id: row.household_id for row in households},
+        versions=await policies.versions(connection, book_id),
+        credited=defaultdict(int, {(member_id, day): minutes for member_id, day, minutes in credited}),
+    )
+
+
+def with_source(condition: ColumnElement[bool]) -> Any:
+    """Records with what their postings name: punches, the kind's code, the fund."""
+    return (
+        select(record, attendance.c.in_punch_id, attendance.c.out_punch_id, service_kind.c.code, station.c.fund_id)
+        .join(attendance, and_(attendance.c.book_id == record.c.book_id, attendance.c.id == record.c.id))
+        .join(
+            service_kind,
+            and_(service_kind.c.book_id == record.c.book_id, service_kind.c.id == record.c.service_kind_id),
+        )
+        .join(station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
+        .where(condition)
+    )
+
+
+def refusal(sitting: Sitting, command: Verify) -> str | None:
+    """Why a decision is refused."""
+    row = sitting.records.get(command.record_id)
+    if row is None or (command.actor_id, row.station_id) not in sitting.allowed:
+        return "not_found"
+    own_household = sitting.households[command.actor_id]
+    if row.member_id == command.actor_id or (
+        own_household is not None and sitting.households[row.member_id] == own_household
+    ):
+        return "own_record"
+    if row.state != "waiting" or row.id in sitting.decided:
+        return "already_decided"
+    if command.bulk and (row.grade != "A" or row.holds or command.verdict != "verify"):
+        return "needs_single_decision"
+    if (command.verdict == "adjust") != (command.minutes is not None):
+        return "minutes_invalid"
+    if command.minutes is not None and not 0 <= command.minutes <= LONGEST_MINUTES:
+        return "minutes_invalid"
+    if command.verdict != "verify" and not (command.reason or "").strip():
+        return "reason_missing"
+    return None
+
+
+def weigh(sitting: Sitting, command: Verify) -> Answer:
+    """Walk one decision."""
+    if code := refusal(sitting, command):
+        return Answer(code)
+    row = sitting.records[command.record_id]
+    sitting.decisions.append(
+        {
+            "book_id": sitting.book_id,
+            "id": command.id,
+            "record_id": row.id,
+            "actor_id": command.actor_id,
+            "verdict": command.verdict,
+            "minutes": command.minutes,
+            "holds": row.holds,
+            "reason": command.reason,
+            "decided_at": sitting.now,
+        }
+    )
+    end: dict[str, Any] = {
+        "id": row.id,
+        "state": "rejected",
+        "credited_minutes": None,
+        "points": None,
+        "points_state": "none",
+        "policy_number": None,
+        "decided_by": command.actor_id,
+    }
+    if command.verdict != "reject":
+        version = policies.on_day(sitting.versions, row.local_day)
+        day = (row.member_id, row.local_day)
+        credit = policy.credit(
+            version.rules,
+            kind_code=row.code,
+            grade=row.grade,
+            minutes=row.measured_minutes if command.minutes is None else command.minutes,
+            credited_that_day=sitting.credited[day],
+            local_day=row.local_day,
+        )
+        sitting.credited[day] += credit.minutes
+        sitting.expiries[row.id] = credit.expires_on
+        end |= {
+            "state": "verified",
+            "credited_minutes": credit.minutes,
+            "points": credit.points,
+            "points_state": "posted" if credit.points else "none",
+            "policy_number": version.number,
+        }
+    sitting.decided[row.id] = end
+    shown = {name: end[name] for name in ("state", "credited_minutes", "points", "points_state")}
+    return Answer("ok", {"record_id": str(row.id), **shown})
+
+
+DECIDE = text("""
+    UPDATE timebank.record AS r
+    SET state = d.state, credited_minutes = d.credited_minutes, points = d.points, points_state = d.points_state,
+      policy_number = d.policy_number, decided_by = d.decided_by, decided_at = :now
+    FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:credited_minutes AS integer[]),
+                CAST(:points AS bigint[]), CAST(:points_state AS text[]), CAST(:policy_number AS integer[]),
+                CAST(:decided_by AS uuid[]))
+      AS d (id, state, credited_minutes, points, points_state, policy_number, decided_by)
+    WHERE r.book_id = :book_id AND r.id = d.id
+""")
+
+
+async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting, answers: list[Answer]) -> None:
+    """Write the decisions, then post; where a fund is dry, say in the answer and on the record that points wait."""
+    if not sitting.decided:
+        return
+    await insert_rows(connection, decision, sitting.decisions)
+    ends = list(sitting.decided.values())
+    columns = {name: [end[name] for end in ends] for name in ends[0]}
+    await connection.execute(DECIDE, {"book_id": book_id, "now": sitting.now, **columns})
+    postings: list[Transfer] = []
+    for end in ends:
+        if end["state"] != "verified":
+            continue
+        row = sitting.records[end["id"]]
+        facts = (row, end["decided_by"], end["policy_number"])
+        if end["credited_minutes"]:
+            postings.append(hours_posting(*facts, end["credited_minutes"]))
+        if end["points"]:
+            postings.append(points_posting(*facts, end["points"], sitting.expiries[row.id]))
+    dry = await post_earnings(connection, book_id, postings, sitting, ends)
+    if dry:
+        await connection.execute(
+            update(record).where(record.c.book_id == book_id, record.c.id.in_(dry)).values(points_state="waiting")
+        )
+        for answer in answers:
+            if answer.code == "ok" and UUID(answer.data["record_id"]) in dry:
+                answer.data["points_state"] = "waiting"
+
+
+async def post_earnings(
+    connection: AsyncConnection, book_id: int, postings: list[Transfer], sitting: Sitting, ends: list[dict[str, Any]]
+) -> set[UUID]:
+    """Open what is missing and post; answers the records whose fund is dry."""
+    earned = [sitting.records[end["id"]] for end in ends if end["state"] == "verified"]
+    pointed = [sitting.records[end["id"]] for end in ends if end["points"]]
+    await purses.open_accounts(
+        connection,
+        book_id,
+        member_ids={row.member_id for row in earned},
+        purses={(row.member_id, row.fund_id, sitting.expiries[row.id]) for row in pointed},
+    )
+    outcomes = await post(connection, book_id, postings, sitting.now)
+    return unpaid(postings, outcomes)
+
+
+def unpaid(postings: Sequence[Transfer], outcomes: Sequence[Outcome]) -> set[UUID]:
+    """The records whose points their fund could not pay. Any other refusal would be a bug, and undoes the batch."""
+    dry = set()
+    for posting, outcome in zip(postings, outcomes, strict=True):
+        if outcome is Outcome.below_floor and posting.code == "earn_points":
+            dry.add(UUID(posting.source["record_id"]))
+        elif outcome not in (Outcome.ok, Outcome.already_posted):
+            raise RuntimeError(f"{posting.code} of record {posting.source['record_id']}: {outcome}")
+    return dry
+
+
+def source_of(row: Row[Any], verifier_id: UUID, policy_number: int) -> dict[str, Any]:
+    """Where a posting comes from: what "explain my balance" reads."""
+    return {
+        "record_id": str(row.id),
+        "in_punch_id": str(row.in_punch_id),
+        "out_punch_id": str(row.out_punch_id) if row.out_punch_id else None,
+        "verifier_id": str(verifier_id),
+        "policy": policy_number,
+    }
+
+
+def hours_posting(row: Row[Any], verifier_id: UUID, policy_number: int, minutes: int) -> Transfer:
+    """The hours of a record. Its id follows from the record, so that a record is credited once, whatever happens."""
+    return Transfer(
+        id=uuid5(row.id, "hours"),
+        debit_id=purses.HOURS_ISSUANCE,
+        credit_id=purses.hours_account(row.member_id),
+        unit=purses.MINUTE,
+        amount=minutes,
+        code="earn_hours",
+        occurred_at=row.started_at,
+        source=source_of(row, verifier_id, policy_number),
+    )
+
+
+def points_posting(row: Row[Any], verifier_id: UUID, policy_number: int, points: int, expires_on: date) -> Transfer:
+    """The points of a record, out of the fund of its station."""
+    return Transfer(
+        id=uuid5(row.id, "points"),
+        debit_id=purses.fund_account(row.fund_id),
+        credit_id=purses.purse_account(row.member_id, row.fund_id, expires_on),
+        unit=purses.POINT,
+        amount=points,
+        code="earn_points",
+        occurred_at=row.started_at,
+        source=source_of(row, verifier_id, policy_number),
+    )
+
+
+async def pay_waiting(connection: AsyncConnection, book_id: int, now: datetime, limit: int = 500) -> int:
+    """Pay points that wait for their fund, the longest-waiting first; answers how many records were paid.
+
+    Leaves alone what another process pays at this moment.
+    """
+    waiting = and_(record.c.book_id == book_id, record.c.points_state == "waiting", record.c.state == "verified")
+    locked = await connection.execute(
+        select(record.c.id)
+        .where(waiting)
+        .order_by(record.c.decided_at, record.c.id)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    ids = locked.scalars().all()
+    if not ids:
+        return 0
+    query = with_source(and_(record.c.book_id == book_id, record.c.id.in_(ids)))
+    rows = (await connection.execute(query.order_by(record.c.decided_at, record.c.id))).all()
+    versions = {version.number: version for version in await policies.versions(connection, book_id)}
+    expiries = {row.id: policy.expires_on(versions[row.policy_number].rules, row.local_day) for row in rows}
+    await purses.open_accounts(
+        connection, book_id, member_ids=(), purses={(row.member_id, row.fund_id, expiries[row.id]) for row in rows}
+    )
+    postings = [points_posting(row, row.decided_by, row.policy_number, row.points, expiries[row.id]) for row in rows]
+    dry = unpaid(postings, await post(connection, book_id, postings, now))
+    paid = [row.id for row in rows if row.id not in dry]
+    if paid:
+        await connection.execute(
+            update(record).where(record.c.book_id == book_id, record.c.id.in_(paid)).values(points_state="posted")
+        )
+    return len(paid)
