@@ -9,7 +9,8 @@ from sqlalchemy import Row, Select, and_, any_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access
-from timebank.tables import attendance, fund, member, record, region, station
+from timebank.errors import NotFound
+from timebank.tables import attendance, fund, member, record, region, service_kind, station
 
 
 async def stations(
@@ -164,3 +165,43 @@ async def regions(
     )
     rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
     return rows
+
+
+async def place(
+    connection: AsyncConnection, book_id: int, *, number: int | None = None, id: UUID | None = None
+) -> Row[Any]:
+    """What a station tells anybody who stands in front of it: `id`, `number`, names, `address`, usual kind.
+
+    By its number or its id; `NotFound` when there is none.
+    """
+    query: Select[Any] = (
+        select(
+            station.c.id,
+            station.c.number,
+            station.c.name_zh,
+            station.c.name_en,
+            station.c.address,
+            service_kind.c.name_zh.label("kind_zh"),
+            service_kind.c.name_en.label("kind_en"),
+        )
+        .join_from(
+            station,
+            service_kind,
+            and_(service_kind.c.book_id == station.c.book_id, service_kind.c.id == station.c.service_kind_id),
+        )
+        .where(station.c.book_id == book_id, station.c.number == number if id is None else station.c.id == id)
+    )
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="station")
+    return row
+
+
+async def people_in(connection: AsyncConnection, book_id: int, station_id: UUID) -> int:
+    """How many are checked in at a station."""
+    query = (
+        select(func.count())
+        .select_from(attendance)
+        .where(attendance.c.book_id == book_id, attendance.c.station_id == station_id, attendance.c.state == "open")
+    )
+    return await connection.scalar(query) or 0

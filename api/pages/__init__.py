@@ -1,0 +1,13 @@
+"""Pages for people: everything that is answered with HTML."""
+
+from api.pages import admin, checkin, counter, entry, rewards, station, volunteer
+
+handlers = [
+    *entry.handlers,
+    *checkin.handlers,
+    *volunteer.handlers,
+    *rewards.handlers,
+    *station.handlers,
+    *counter.handlers,
+    *admin.handlers,
+]

@@ -1,0 +1,131 @@
+"""From a scanned code to a check-in or check-out: the scan counts from when it was made, one tap confirms it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get, post
+
+from api import tickets
+from api.auth import visitor_of
+from api.pages.forms import Form
+from api.pages.page import AnyRequest, answer_to, go, member, show, speaker
+from api.pages.words import hold_name
+from api.problems import Problem
+from api.sentences import sentence
+from api.state import bank_of
+from timebank import members, overview, records
+from timebank.checkins import Punch
+from timebank.codes import read_station_code
+from timebank.ids import uuid7
+
+
+@get("/K/{code:str}")
+async def scanned(request: AnyRequest, code: str) -> Response[Any]:
+    """A station's code was opened. Nothing is changed; the moment is kept in a ticket for this browser.
+
+    A stranger learns nothing from it, not even where the station is.
+    """
+    bank = bank_of(request)
+    now = bank.clock()
+    read_station_code(bank.keys.station, code, now)
+    ticket = tickets.issue(request, code, now)
+    if visitor_of(request).session is not None:
+        return go("/check-in", ticket=ticket)
+    return show(request, "checkin/landing.html", ticket=ticket)
+
+
+@get("/check-in")
+async def confirm(request: AnyRequest, ticket: str = "") -> Response[Any]:
+    """Where and when was scanned, and one button: in or, for who is in already, out."""
+    session, bank = member(request), bank_of(request)
+    now = bank.clock()
+    scan = tickets.read(request, ticket, now)
+    spoken = speaker(request)
+    async with bank.engine.connect() as connection:
+        station = await overview.place(connection, bank.book_id, number=scan.station_number)
+        stay = await records.open_stay(connection, bank.book_id, session.member_id)
+        name = (await members.names(connection, bank.book_id, bank.keys, [session.member_id])).get(session.member_id)
+    leaving = stay is not None and stay.station_id == station.id
+    return show(
+        request,
+        "checkin/confirm.html",
+        kind="out" if leaving else "in",
+        station=spoken.pick(station.name_zh, station.name_en),
+        name=name or "",
+        scanned_at=scan.occurred_at,
+        open=stay if leaving else None,
+        elsewhere=None if leaving else stay,
+        minutes=(scan.occurred_at - stay.started_at) // timedelta(minutes=1) if leaving else 0,
+        service_kind=spoken.pick(stay.kind_zh, stay.kind_en)
+        if leaving
+        else spoken.pick(station.kind_zh, station.kind_en),
+        id=uuid7(now),
+        ticket=ticket,
+        pick=spoken.pick,
+    )
+
+
+@post("/check-in", status_code=303)
+async def punch(request: AnyRequest) -> Response[Any]:
+    """Check in or out. The answer is shown by the next page, and the same id gets the same answer."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    id, ticket, leaving = form.uuid("id"), form.text("ticket"), form.text("kind") == "out"
+    scan, refusal = tickets.try_read(request, ticket, bank.clock())
+    command = Punch(
+        id=id,
+        actor_id=session.member_id,
+        kind="out" if leaving else "in",
+        code=ticket,
+        scan=scan,
+        refusal=refusal,
+        phone_id=visitor_of(request).phone_id,
+    )
+    committer = bank.commits.check_out if leaving else bank.commits.check_in
+    await committer.submit(command)
+    return go(f"/check-in/{id}", kind="out" if leaving else "in")
+
+
+@get("/check-in/{id:uuid}")
+async def done(request: AnyRequest, id: UUID, kind: str = "in") -> Response[Any]:
+    """What became of a check-in or check-out."""
+    session, bank = member(request), bank_of(request)
+    spoken = speaker(request)
+    async with bank.engine.connect() as connection:
+        answer = await answer_to(connection, bank, session.member_id, id)
+        if answer is None:
+            raise Problem("not_found")
+        station = None
+        if "station_id" in answer.data:
+            station = await overview.place(connection, bank.book_id, id=UUID(answer.data["station_id"]))
+    leaving = kind == "out"
+    gettext = spoken.gettext
+    if answer.refused:
+        title = gettext("Not checked out") if leaving else gettext("Not checked in")
+        said = [sentence(answer.code, spoken.tag, answer.data)]
+    elif answer.code == "held":
+        title = gettext("Kept for the manager")
+        said = [gettext("Your scan is stored with its time. The station's manager looks at it; you need do nothing.")]
+    elif leaving:
+        title = gettext("You are checked out")
+        said = [gettext("Thank you! The station's manager verifies the time, then your points arrive.")]
+    else:
+        title = gettext("You are checked in")
+        said = [gettext("Scan the station's code again when you leave.")]
+    if "unconfirmed_id" in answer.data:
+        said.append(gettext("Your earlier stay elsewhere ended without a check-out. Its manager confirms the time."))
+    return show(
+        request,
+        "checkin/done.html",
+        code=answer.code,
+        state="refused" if answer.refused else answer.code,
+        title=title,
+        words=said,
+        station=spoken.pick(station.name_zh, station.name_en) if station else "",
+        at=datetime.fromisoformat(answer.data["at"]) if "at" in answer.data else None,
+        minutes=answer.data.get("minutes") if answer.code == "ok" and leaving else None,
+        reasons=[hold_name(spoken, code) for code in answer.data.get("holds", [])],
+    )
+
+
+handlers = [scanned, confirm, punch, done]

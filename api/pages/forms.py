@@ -1,0 +1,68 @@
+"""What people send with a form, read strictly."""
+
+from uuid import UUID
+
+from litestar.datastructures import FormMultiDict
+
+from api.bodies import check_text
+from api.pages.page import AnyRequest
+from api.problems import Problem
+
+# A form of ours has a few short fields; the longest is a reason.
+LENGTH_LIMIT = 4000
+
+
+class Form:
+    """The fields of one form. What is wrong with a field is raised as the problem `invalid`, naming it."""
+
+    def __init__(self, fields: FormMultiDict) -> None:
+        self.fields = fields
+
+    @classmethod
+    async def of(cls, request: AnyRequest) -> "Form":
+        """The form that this request brings."""
+        return cls(await request.form())
+
+    def texts(self, name: str) -> list[str]:
+        """Every value of a field, in order."""
+        return [self.checked(name, value) for value in self.fields.getall(name, [])]
+
+    def text(self, name: str) -> str:
+        """A field's text without blanks around; "" when it is not there."""
+        values = self.texts(name)
+        return values[0].strip() if values else ""
+
+    def checked(self, name: str, value: object) -> str:
+        """The value when it is text that can be stored."""
+        if not isinstance(value, str):
+            raise Problem("invalid", {"field": name, "reason": "type"})
+        if len(value) > LENGTH_LIMIT:
+            raise Problem("invalid", {"field": name, "reason": "too_long"})
+        check_text(value)
+        return value
+
+    def uuid(self, name: str) -> UUID:
+        """A field that holds an id."""
+        found = as_uuid(self.text(name))
+        if found is None:
+            raise Problem("invalid", {"field": name, "reason": "type"})
+        return found
+
+    def integer(self, name: str, lowest: int, highest: int) -> int | None:
+        """A field that holds a whole number; None when it is empty."""
+        text = self.text(name)
+        if not text:
+            return None
+        if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit() or len(text) > 12:
+            raise Problem("invalid", {"field": name, "reason": "type"})
+        if not lowest <= int(text) <= highest:
+            raise Problem("invalid", {"field": name, "reason": "range"})
+        return int(text)
+
+
+def as_uuid(text: str | None) -> UUID | None:
+    """The id that the text spells; None when it spells none."""
+    try:
+        return UUID(text) if text and len(text) <= 36 else None
+    except ValueError:
+        return None

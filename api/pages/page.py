@@ -1,0 +1,173 @@
+"""What every page needs: who looks at it, in which language, and the frame around what it shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from litestar import Request, Response
+from litestar.enums import MediaType
+from litestar.response import Redirect
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.auth import visitor_of
+from api.language import OWN_NAMES, TAGS, Language, language, mark
+from api.pages.environment import environment
+from api.problems import Problem, locale_of
+from api.sentences import sentence
+from api.state import Bank, bank_of
+from timebank import answers
+from timebank.commands import Answer
+from timebank.sessions import Session
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class Way(NamedTuple):
+    """One of the places that the bar at the foot, or at the head of a wide page, leads to."""
+
+    href: str
+    icon: str
+    words: str
+
+
+HOME = Way("/", "home", mark("Home"))
+WAYS_OF = {
+    "manager": (Way("/queue", "verify", mark("Verify")), Way("/stations", "screen", mark("Stations"))),
+    "clerk": (Way("/counter", "counter", mark("Counter")),),
+    "admin": (Way("/admin", "city", mark("Overview")),),
+}
+WAYS_OF_ALL = (
+    Way("/rewards", "gift", mark("Rewards")),
+    Way("/codes", "code", mark("My codes")),
+    Way("/statement", "list", mark("Statement")),
+)
+# What fits side by side on a narrow phone.
+WAYS_LIMIT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around the content of a page."""
+
+    here: str
+    way: str
+    csrf: str
+    signed_in: bool
+    ways: Sequence[Way]
+    other_language: str
+    other_language_name: str
+    demo_time: datetime | None
+
+
+class Shown(NamedTuple):
+    """A command's answer as a page tells it."""
+
+    refused: bool
+    title: str
+    words: str
+
+
+def speaker(request: AnyRequest) -> Language:
+    """The reader's language, in the community's time zone."""
+    return language(locale_of(request), zone_name(request))
+
+
+def zone_name(request: AnyRequest) -> str:
+    """The community's time zone."""
+    return bank_of(request).settings.time_zone.key
+
+
+def member(request: AnyRequest) -> Session:
+    """Who is signed in; raises `not_signed_in`, which a page answers by asking for it."""
+    session = visitor_of(request).session
+    if session is None:
+        raise Problem("not_signed_in")
+    return session
+
+
+def holds_role(session: Session | None, *roles: str) -> bool:
+    """Whether somebody holds one of these roles anywhere."""
+    return session is not None and any(grant.role in roles for grant in session.grants)
+
+
+def here(request: AnyRequest) -> str:
+    """The address of this page within the bank, for coming back; a form's own address cannot be asked for again."""
+    if request.method != "GET":
+        return "/"
+    query = request.scope["query_string"].decode("latin-1")
+    return request.scope["path"] + (f"?{query}" if query else "")
+
+
+def inside(address: str | None) -> str:
+    """The address when it is one of ours, else "/": nobody is sent to another site from here."""
+    parts = urlsplit(address or "/")
+    if parts.scheme or parts.netloc or not parts.path.startswith("/") or parts.path.startswith(("//", "/\\")):
+        return "/"
+    if any(character < "!" or character == "\\" for character in address or ""):
+        return "/"
+    return address or "/"
+
+
+def frame(request: AnyRequest, way: str) -> Frame:
+    """The frame for this reader."""
+    visitor = visitor_of(request)
+    bank = bank_of(request)
+    spoken = speaker(request)
+    other = next(tag for tag in TAGS if tag != spoken.tag)
+    return Frame(
+        here=here(request),
+        way=way,
+        csrf=visitor.csrf,
+        signed_in=visitor.session is not None,
+        ways=ways(visitor.session, spoken),
+        other_language=other,
+        other_language_name=OWN_NAMES[other],
+        demo_time=bank.clock() if bank.settings.demo else None,
+    )
+
+
+def ways(session: Session | None, spoken: Language) -> list[Way]:
+    """Where this person can go: what their roles are for first."""
+    if session is None:
+        return []
+    found = [HOME]
+    for role, added in WAYS_OF.items():
+        if holds_role(session, role):
+            found += added
+    found += WAYS_OF_ALL
+    return [way._replace(words=spoken.gettext(way.words)) for way in found[:WAYS_LIMIT]]
+
+
+def show(request: AnyRequest, template: str, *, way: str = "", status: int = 200, **values: Any) -> Response[str]:
+    """A page. `way` is the address of the place in the bar that it belongs to."""
+    text = (
+        environment(speaker(request).tag, zone_name(request))
+        .get_template(template)
+        .render(page=frame(request, way), **values)
+    )
+    return Response(text, status_code=status, media_type=MediaType.HTML)
+
+
+def go(path: str, **query: Any) -> Redirect:
+    """On to another page after a form was taken, so that reloading it sends nothing again."""
+    found = urlencode({name: str(value) for name, value in query.items() if value}, doseq=True)
+    return Redirect(f"{path}?{found}" if found else path, status_code=303)
+
+
+async def answer_to(connection: AsyncConnection, bank: Bank, actor_id: UUID, id: UUID | None) -> Answer | None:
+    """What the actor's command was answered; None when there was none."""
+    if id is None:
+        return None
+    return (await answers.remembered(connection, bank.book_id, actor_id, [id])).get(id)
+
+
+def shown(request: AnyRequest, answer: Answer | None, refused: str, done: str, words: str = "") -> Shown | None:
+    """An answer in words: the title `refused` with the refusal's sentence, or `done` with `words`. Both translated."""
+    if answer is None:
+        return None
+    if answer.refused:
+        return Shown(True, refused, sentence(answer.code, speaker(request).tag, answer.data))
+    return Shown(False, done, words)

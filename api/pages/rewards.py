@@ -1,0 +1,156 @@
+"""Rewards, redeeming, and the codes that are collected at the counter."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, get, post
+from timebank.redemptions import Cancel, Redeem
+
+from api import qr
+from api.auth import visitor_of
+from api.pages.forms import Form, as_uuid
+from api.pages.page import AnyRequest, answer_to, go, holds_role, member, show, shown, speaker
+from api.sentences import sentence
+from api.state import bank_of
+from timebank import catalogue, explain
+from timebank.catalogue import COUNTER_ROLES
+from timebank.cursors import Cursor
+from timebank.ids import uuid7
+
+
+@get("/rewards")
+async def rewards(request: AnyRequest) -> Response[Any]:
+    """What a volunteer's points can become."""
+    session, bank, now = member(request), bank_of(request), bank_of(request).clock()
+    async with bank.engine.connect() as connection:
+        balance = await explain.balance(connection, bank.book_id, session.member_id, now)
+        offers = await catalogue.offers(
+            connection,
+            bank.book_id,
+            session.member_id,
+            points=balance.points,
+            zone=bank.settings.time_zone,
+            now=now,
+        )
+    return show(
+        request,
+        "catalogue/rewards.html",
+        way="/rewards",
+        balance=balance,
+        offers=offers,
+        pick=speaker(request).pick,
+    )
+
+
+@get("/rewards/{reward_id:uuid}")
+async def reward(request: AnyRequest, reward_id: UUID, answer: str | None = None) -> Response[Any]:
+    """One reward, what it costs and what would be left, and the button."""
+    session, bank, now = member(request), bank_of(request), bank_of(request).clock()
+    spoken = speaker(request)
+    async with bank.engine.connect() as connection:
+        balance = await explain.balance(connection, bank.book_id, session.member_id, now)
+        offer = await catalogue.offer(
+            connection,
+            bank.book_id,
+            session.member_id,
+            reward_id,
+            points=balance.points,
+            zone=bank.settings.time_zone,
+            now=now,
+        )
+        answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
+    return show(
+        request,
+        "catalogue/reward.html",
+        way="/rewards",
+        balance=balance,
+        offer=offer,
+        reward=offer.reward,
+        refusal=sentence(offer.refusal, spoken.tag) if offer.refusal else None,
+        answer=shown(request, answered, spoken.gettext("Not redeemed"), spoken.gettext("Redeemed")),
+        id=uuid7(now),
+        pick=spoken.pick,
+    )
+
+
+@post("/rewards/{reward_id:uuid}", status_code=303)
+async def redeem(request: AnyRequest, reward_id: UUID) -> Response[Any]:
+    """Redeem a reward: the points are held, and the code is shown."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    id = form.uuid("id")
+    answer = await bank.commits.redeem.submit(Redeem(id=id, actor_id=session.member_id, reward_id=reward_id))
+    if answer.refused:
+        return go(f"/rewards/{reward_id}", answer=id)
+    return go(f"/codes/{answer.data['redemption_id']}", answer=id)
+
+
+@get("/codes")
+async def codes(request: AnyRequest, before: str | None = None) -> Response[Any]:
+    """A member's redemptions: first what can be collected, then the rest by age."""
+    session, bank, now = member(request), bank_of(request), bank_of(request).clock()
+    async with bank.engine.connect() as connection:
+        page = await catalogue.my_redemptions(
+            connection, bank.book_id, session.member_id, now=now, before=Cursor.read(before)
+        )
+    return show(
+        request,
+        "catalogue/codes.html",
+        way="/codes",
+        redemptions=page.rows,
+        older=f"/codes?before={page.following}" if page.following else None,
+        pick=speaker(request).pick,
+    )
+
+
+@get("/codes/{redemption_id:uuid}")
+async def code(request: AnyRequest, redemption_id: UUID, answer: str | None = None) -> Response[Any]:
+    """One redemption: its QR and digits while it can be collected, and what became of it afterwards."""
+    session, bank, now = member(request), bank_of(request), bank_of(request).clock()
+    spoken = speaker(request)
+    async with bank.engine.connect() as connection:
+        row = await catalogue.my_redemption(connection, bank.book_id, session.member_id, redemption_id, now=now)
+        places = (await catalogue.places(connection, bank.book_id, [row.reward_id])).get(row.reward_id, [])
+        answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
+    address = bank.settings.address + catalogue.code_text(bank.keys, row.number)
+    return show(
+        request,
+        "catalogue/code.html",
+        way="/codes",
+        redemption=row,
+        places=places,
+        collected_at=next((place for place in places if place.id == row.station_id), None),
+        picture=qr.draw(address.upper()) if row.state == "held" else None,
+        answer=told(request, answered, row.state),
+        id=uuid7(now),
+        pick=spoken.pick,
+    )
+
+
+def told(request: AnyRequest, answer: Any, state: str) -> Any:
+    """The answer of redeeming or cancelling, which brought the reader here."""
+    gettext = speaker(request).gettext
+    if state == "held":
+        words = gettext("Show this code at the counter. Your points are held until then.")
+        return shown(request, answer, gettext("Not cancelled"), gettext("Redeemed"), words)
+    words = gettext("The points are back where they came from, with the same expiry date.")
+    return shown(request, answer, gettext("Not cancelled"), gettext("Cancelled"), words)
+
+
+@post("/codes/{redemption_id:uuid}/cancel", status_code=303)
+async def cancel(request: AnyRequest, redemption_id: UUID) -> Response[Any]:
+    """Give a redemption up, and get the points back."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    id = form.uuid("id")
+    await bank.commits.cancel.submit(Cancel(id=id, actor_id=session.member_id, redemption_id=redemption_id))
+    return go(f"/codes/{redemption_id}", answer=id)
+
+
+@get("/R/{code_text:str}")
+async def redemption_code(request: AnyRequest, code_text: str) -> Response[Any]:
+    """A redemption's QR was opened: a clerk is led to the counter with it, anybody else learns nothing."""
+    if holds_role(visitor_of(request).session, *COUNTER_ROLES):
+        return go("/counter", code=code_text)
+    return show(request, "catalogue/scanned.html", signed_in=visitor_of(request).session is not None, code=code_text)
+
+
+handlers = [rewards, reward, redeem, codes, code, cancel, redemption_code]

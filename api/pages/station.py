@@ -1,0 +1,218 @@
+"""A station manager's pages: the stations, the screen with its rotating code, the queue of hours to verify."""
+
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from litestar import Response, get, post
+
+from api import qr
+from api.pages.forms import Form, as_uuid
+from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
+from api.problems import Problem
+from api.sentences import sentence
+from api.state import Bank, bank_of
+from timebank import answers, codes, members, overview, records, stations
+from timebank.access import visible_station
+from timebank.commands import Answer
+from timebank.cursors import Cursor
+from timebank.errors import NotFound
+from timebank.ids import uuid7
+from timebank.records import QUEUE_ROLES
+from timebank.verification import Verify
+
+SCREEN_ROLES = ("manager", "admin")
+# How many codes a screen is given beforehand: five minutes' worth, so that a short loss of the network is not seen.
+SLOTS_AHEAD = 15
+QUEUE_LIMIT = 50
+VERDICTS = ("verify", "adjust", "reject")
+
+
+@get("/stations")
+async def my_stations(request: AnyRequest) -> Response[Any]:
+    """The stations that somebody looks after."""
+    session, bank = member(request), bank_of(request)
+    if not holds_role(session, *SCREEN_ROLES):
+        raise Problem("role_not_allowed")
+    async with bank.engine.connect() as connection:
+        found = await overview.stations(
+            connection, bank.book_id, actor_id=session.member_id, roles=SCREEN_ROLES, now=bank.clock()
+        )
+    return show(
+        request,
+        "station/stations.html",
+        way="/stations",
+        stations=found,
+        may_verify=holds_role(session, *QUEUE_ROLES),
+        pick=speaker(request).pick,
+    )
+
+
+async def at_screen(request: AnyRequest, number: int) -> tuple[Any, int, list[dict[str, Any]]]:
+    """A station, how many are in, and the codes that its screen shows from now on."""
+    session, bank = member(request), bank_of(request)
+    now = bank.clock()
+    async with bank.engine.connect() as connection:
+        place = await overview.place(connection, bank.book_id, number=number)
+        station = await visible_station(
+            connection, bank.book_id, place.id, actor_id=session.member_id, roles=SCREEN_ROLES, now=now
+        )
+        screens = [row for row in await stations.devices(connection, bank.book_id, place.id) if row.kind == "screen"]
+        people_in = await overview.people_in(connection, bank.book_id, place.id)
+    if not screens:
+        raise NotFound(kind="device")
+    first = codes.slot_at(now)
+    return (
+        station,
+        people_in,
+        [picture(bank, number, screens[0].number, slot) for slot in range(first, first + SLOTS_AHEAD)],
+    )
+
+
+def picture(bank: Bank, number: int, device: int, slot: int) -> dict[str, Any]:
+    """What one slot's QR code looks like. Upper case throughout, which keeps it coarse enough for old cameras."""
+    text = f"{bank.settings.address}/K/{codes.station_code(bank.keys.station, number, device, slot)}"
+    side, path = qr.draw(text.upper())
+    return {"slot": slot, "side": side, "path": path}
+
+
+@get("/stations/{number:int}/screen")
+async def screen(request: AnyRequest, number: int) -> Response[Any]:
+    """The page for the station's tablet or old computer: the code, the clock, how many are here."""
+    station, people_in, slots = await at_screen(request, number)
+    now = bank_of(request).clock()
+    spoken = speaker(request)
+    return show(
+        request,
+        "station/screen.html",
+        way="/stations",
+        number=number,
+        station=spoken.pick(station.name_zh, station.name_en),
+        people_in=people_in,
+        present=slots[0],
+        slots=slots,
+        now=now,
+        now_milliseconds=int(now.timestamp() * 1000),
+        seconds_gone=int(now.timestamp()) % codes.SLOT_SECONDS,
+    )
+
+
+@get("/stations/{number:int}/screen.json")
+async def screen_codes(request: AnyRequest, number: int) -> Response[dict[str, Any]]:
+    """The next codes for a screen that is open, and the bank's time in milliseconds."""
+    _, people_in, slots = await at_screen(request, number)
+    now = int(bank_of(request).clock().timestamp() * 1000)
+    words = speaker(request).translations.ngettext("%(num)s person here now", "%(num)s people here now", people_in)
+    return Response(
+        {"now": now, "people": words % {"num": people_in}, "slots": slots}, headers={"Cache-Control": "no-store"}
+    )
+
+
+@get("/queue")
+async def queue(request: AnyRequest, station: str | None = None, after: str | None = None) -> Response[Any]:
+    """What waits for this manager: what may be verified in one tap first, then what a person has to look at."""
+    session, bank, now = member(request), bank_of(request), bank_of(request).clock()
+    if not holds_role(session, *QUEUE_ROLES):
+        raise Problem("role_not_allowed")
+    chosen = as_uuid(station)
+    who = {"actor_id": session.member_id, "now": now}
+    ids = [id for text in request.query_params.getall("answer", [])[:QUEUE_LIMIT] if (id := as_uuid(text))]
+    async with bank.engine.connect() as connection:
+        places = await overview.stations(connection, bank.book_id, roles=QUEUE_ROLES, **who)
+        page = await records.queue(
+            connection, bank.book_id, station_id=chosen, after=Cursor.read(after), limit=QUEUE_LIMIT, **who
+        )
+        sums = await records.queue_sums(connection, bank.book_id, station_id=chosen, **who)
+        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
+        answered = await answers.remembered(connection, bank.book_id, session.member_id, ids)
+    clear = [row for row in page.rows if row.clear]
+    return show(
+        request,
+        "station/queue.html",
+        way="/queue",
+        stations=places,
+        chosen=chosen,
+        sums=sums,
+        clear=clear,
+        clear_minutes=sum(row.measured_minutes for row in clear),
+        cases=[row for row in page.rows if not row.clear],
+        names=names,
+        command_ids={row.id: uuid7(now) for row in clear},
+        later=page.following,
+        answer=verified(request, list(answered.values())),
+        pick=speaker(request).pick,
+    )
+
+
+def verified(request: AnyRequest, found: list[Answer]) -> Shown | None:
+    """What became of several decisions, in one sentence, and the first refusal if there was one."""
+    if not found:
+        return None
+    spoken = speaker(request)
+    done = [answer for answer in found if not answer.refused]
+    minutes = sum(answer.data.get("credited_minutes") or 0 for answer in done)
+    title = spoken.translations.ngettext("%(num)s record decided", "%(num)s records decided", len(done))
+    words = spoken.say("%(duration)s of service credited.", duration=spoken.duration(minutes)) if minutes else ""
+    refusals = sorted({sentence(answer.code, spoken.tag, answer.data) for answer in found if answer.refused})
+    return Shown(bool(refusals), title % {"num": len(done)}, " ".join([words, *refusals]).strip())
+
+
+@post("/queue", status_code=303)
+async def verify_together(request: AnyRequest) -> Response[Any]:
+    """Verify every ticked record. Each is a command of its own: what cannot be verified leaves the others alone."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    ticked = form.texts("record")[:QUEUE_LIMIT]
+    commands = []
+    for text in ticked:
+        record_id, command_id = (as_uuid(part) for part in [*text.split(":"), "", ""][:2])
+        if record_id is None or command_id is None:
+            raise Problem("invalid", {"field": "record", "reason": "type"})
+        commands.append(
+            Verify(id=command_id, actor_id=session.member_id, record_id=record_id, verdict="verify", bulk=True)
+        )
+    await bank.commits.verify.submit_all(commands)
+    return go("/queue", station=as_uuid(form.text("station")), answer=[command.id for command in commands])
+
+
+@get("/queue/{record_id:uuid}")
+async def decide(request: AnyRequest, record_id: UUID, answer: str | None = None) -> Response[Any]:
+    """One record with its evidence, and the three things that can be decided."""
+    session, bank, now = member(request), bank_of(request), bank_of(request).clock()
+    spoken = speaker(request)
+    async with bank.engine.connect() as connection:
+        row = await records.to_decide(connection, bank.book_id, record_id, actor_id=session.member_id, now=now)
+        punches = await records.punches(connection, bank.book_id, record_id)
+        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id])
+        answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
+    return show(
+        request,
+        "station/decide.html",
+        way="/queue",
+        record=row,
+        name=names.get(row.member_id, spoken.gettext("(erased)")),
+        punches=punches,
+        answer=shown(request, answered, spoken.gettext("Not decided"), spoken.gettext("Decided")),
+        id=uuid7(now),
+        pick=spoken.pick,
+    )
+
+
+@post("/queue/{record_id:uuid}", status_code=303)
+async def decided(request: AnyRequest, record_id: UUID) -> Response[Any]:
+    """Verify, adjust or reject one record."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    id, verdict = form.uuid("id"), form.text("verdict")
+    if verdict not in VERDICTS:
+        raise Problem("invalid", {"field": "verdict", "reason": "unknown"})
+    command = Verify(
+        id=id,
+        actor_id=session.member_id,
+        record_id=record_id,
+        verdict=cast(Literal["verify", "adjust", "reject"], verdict),
+        minutes=form.integer("minutes", 0, 1440) if verdict == "adjust" else None,
+        reason=form.text("reason") or None,
+    )
+    answer = await bank.commits.verify.submit(command)
+    return go(f"/queue/{record_id}", answer=id) if answer.refused else go("/queue", answer=id)
+
+
+handlers = [my_stations, screen, screen_codes, queue, verify_together, decide, decided]
