@@ -50,7 +50,6 @@ async def admin(request: AnyRequest, added: str | None = None) -> Response[Any]:
         funds=purse,
         points=points,
         added=next((place for place in places if place.id == as_uuid(added)), None),
-        pick=speaker(request).pick,
     )
 
 
@@ -83,7 +82,6 @@ async def station_form(
         regions=[row for row in regions if row.level in DEPTH_OF_STATIONS],
         funds=paying,
         kinds=services,
-        pick=spoken.pick,
     )
 
 

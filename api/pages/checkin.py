@@ -62,7 +62,6 @@ async def confirm(request: AnyRequest, ticket: str = "") -> Response[Any]:
         else spoken.pick(station.kind_zh, station.kind_en),
         id=uuid7(now),
         ticket=ticket,
-        pick=spoken.pick,
     )
 
 

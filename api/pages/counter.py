@@ -68,7 +68,6 @@ async def counter(
         done=answered_for,
         answer=Shown(True, spoken.gettext("Do not hand anything over"), refused) if refused else None,
         id=uuid7(now),
-        pick=spoken.pick,
     )
 
 

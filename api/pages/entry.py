@@ -65,7 +65,6 @@ async def home(request: AnyRequest) -> Response[Any]:
         open_minutes=(now - stay.started_at) // timedelta(minutes=1) if stay else 0,
         codes=codes,
         waiting=waiting,
-        pick=spoken.pick,
     )
 
 

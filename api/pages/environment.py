@@ -44,12 +44,13 @@ def environment(tag: str, zone: str) -> Environment:
     found.globals |= {
         "language": speaker,
         "zone": zone,
+        "pick": speaker.pick,
         "static": static,
         "hold_name": partial(words.hold_name, speaker),
         "hold_words": partial(words.of, words.HOLDS, speaker),
         "source_name": partial(words.of, words.SOURCES, speaker),
         "grade_words": partial(words.of, words.GRADES, speaker),
-        "action_name": partial(words.of, words.ACTIONS, speaker),
+        "line_name": partial(words.of, words.LINES, speaker),
     }
     return found
 

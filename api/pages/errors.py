@@ -20,6 +20,7 @@ TITLES = {
     "busy": mark("Very busy just now"),
     "unexpected": mark("Something went wrong"),
 }
+OTHERWISE = mark("That did not work")
 
 
 def error_page(request: AnyRequest, problem: Problem) -> Response[Any]:
@@ -31,7 +32,7 @@ def error_page(request: AnyRequest, problem: Problem) -> Response[Any]:
         request,
         "errors/error.html",
         status=problem.status,
-        title=spoken.gettext(TITLES.get(problem.code, mark("That did not work"))),
+        title=spoken.gettext(TITLES.get(problem.code, OTHERWISE)),
         words=sentence(problem.code, spoken.tag, problem.data),
         code=problem.code,
         request_id=request.scope["state"].get("request_id", "") if problem.status >= 500 else "",

@@ -37,7 +37,7 @@ HOME = Way("/", "home", mark("Home"))
 WAYS_OF = {
     "manager": (Way("/queue", "verify", mark("Verify")), Way("/stations", "screen", mark("Stations"))),
     "clerk": (Way("/counter", "counter", mark("Counter")),),
-    "admin": (Way("/admin", "city", mark("Overview")),),
+    "admin": (Way("/admin", "city", mark("Overview")), Way("/queue", "verify", mark("Verify"))),
 }
 WAYS_OF_ALL = (
     Way("/rewards", "gift", mark("Rewards")),
@@ -136,7 +136,7 @@ def ways(session: Session | None, spoken: Language) -> list[Way]:
     found = [HOME]
     for role, added in WAYS_OF.items():
         if holds_role(session, role):
-            found += added
+            found += [way for way in added if way not in found]
     found += WAYS_OF_ALL
     return [way._replace(words=spoken.gettext(way.words)) for way in found[:WAYS_LIMIT]]
 

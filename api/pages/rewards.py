@@ -38,7 +38,6 @@ async def rewards(request: AnyRequest) -> Response[Any]:
         way="/rewards",
         balance=balance,
         offers=offers,
-        pick=speaker(request).pick,
     )
 
 
@@ -69,7 +68,6 @@ async def reward(request: AnyRequest, reward_id: UUID, answer: str | None = None
         refusal=sentence(offer.refusal, spoken.tag) if offer.refusal else None,
         answer=shown(request, answered, spoken.gettext("Not redeemed"), spoken.gettext("Redeemed")),
         id=uuid7(now),
-        pick=spoken.pick,
     )
 
 
@@ -98,7 +96,6 @@ async def codes(request: AnyRequest, before: str | None = None) -> Response[Any]
         way="/codes",
         redemptions=page.rows,
         older=f"/codes?before={page.following}" if page.following else None,
-        pick=speaker(request).pick,
     )
 
 
@@ -122,7 +119,6 @@ async def code(request: AnyRequest, redemption_id: UUID, answer: str | None = No
         picture=qr.draw(address.upper()) if row.state == "held" else None,
         answer=told(request, answered, row.state),
         id=uuid7(now),
-        pick=spoken.pick,
     )
 
 

@@ -43,7 +43,6 @@ async def my_stations(request: AnyRequest) -> Response[Any]:
         way="/stations",
         stations=found,
         may_verify=holds_role(session, *QUEUE_ROLES),
-        pick=speaker(request).pick,
     )
 
 
@@ -139,7 +138,6 @@ async def queue(request: AnyRequest, station: str | None = None, after: str | No
         command_ids={row.id: uuid7(now) for row in clear},
         later=page.following,
         answer=verified(request, list(answered.values())),
-        pick=speaker(request).pick,
     )
 
 
@@ -192,7 +190,6 @@ async def decide(request: AnyRequest, record_id: UUID, answer: str | None = None
         punches=punches,
         answer=shown(request, answered, spoken.gettext("Not decided"), spoken.gettext("Decided")),
         id=uuid7(now),
-        pick=spoken.pick,
     )
 
 

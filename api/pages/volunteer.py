@@ -24,7 +24,6 @@ async def my_records(request: AnyRequest, before: str | None = None) -> Response
         records=page.rows,
         older=f"/records?before={page.following}" if page.following else None,
         newest=before is None,
-        pick=speaker(request).pick,
     )
 
 
@@ -47,7 +46,6 @@ async def statement(request: AnyRequest, unit: str = "point", before: str | None
         lines=page.lines,
         names=names,
         older=f"/statement?unit={unit}&before={page.following}" if page.following else None,
-        pick=speaker(request).pick,
     )
 
 

@@ -1,4 +1,4 @@
-"""What codes of the domain say on a page: evidence, reasons for a closer look, roles, changes."""
+"""What codes of the domain say on a page: evidence, reasons for a closer look, roles, lines of a statement."""
 
 from api.language import Language, mark
 from api.sentences import hold_words as hold_title
@@ -40,27 +40,6 @@ ROLES = {
     "admin": mark("Administrator"),
     "auditor": mark("Auditor"),
 }
-ACTIONS = {
-    "region.add": mark("Region added"),
-    "member.add": mark("Member added"),
-    "member.password": mark("Password changed"),
-    "member.suspended": mark("Member suspended"),
-    "member.active": mark("Suspension ended"),
-    "member.erase": mark("Member erased"),
-    "role.grant": mark("Role given"),
-    "role.revoke": mark("Role ended"),
-    "station.add": mark("Station added"),
-    "station.state": mark("Station opened or closed"),
-    "device.enrol": mark("Device added"),
-    "device.revoke": mark("Device revoked"),
-    "fund.add": mark("Fund added"),
-    "fund.fill": mark("Fund filled"),
-    "reward.add": mark("Reward added"),
-    "reward.edit": mark("Reward changed"),
-    "reward.restock": mark("Stock changed"),
-    "reward.places": mark("Pick-up places changed"),
-    "service_kind.add": mark("Kind of service added"),
-}
 # What the ledger's transfers are, on a statement.
 LINES = {
     "hours": mark("Service hours"),
@@ -83,4 +62,4 @@ def hold_name(language: Language, code: str) -> str:
     return hold_title(code, language.tag)
 
 
-__all__ = ["ACTIONS", "GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]
+__all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]

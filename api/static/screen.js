@@ -1,7 +1,9 @@
-// The station's screen: the clock runs on the bank's time, and the picture changes when its slot ends.
+// The station's screen: the clock runs on the bank's time, and the picture changes when its slot ends. The bank hands
+// out the next five minutes of codes at a time, so a short loss of the network changes nothing.
 // Without this script the page reloads itself every ten seconds instead.
 const stage = document.querySelector("[data-screen]");
-const picture = stage.querySelector("img[data-code]");
+const picture = stage.querySelector("svg.qr");
+const dark = stage.querySelector("[data-dark]");
 const clock = stage.querySelector("[data-clock]");
 const progress = stage.querySelector("[data-progress]");
 const people = stage.querySelector("[data-people]");
@@ -10,9 +12,10 @@ const slotMilliseconds = 20_000;
 
 // How far the bank's clock is ahead of this machine's. Monotonic time: nobody's clock setting moves it.
 let ahead = Number(clock.dataset.now) - performance.now();
-let slot = Number(stage.dataset.slot);
+let shown = Number(stage.dataset.slot);
+let codes = new Map();
 let asking = false;
-let lostSince = 0;
+let lost = false;
 
 const hours = new Intl.DateTimeFormat(document.documentElement.lang, {
   hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: clock.dataset.zone,
@@ -20,40 +23,48 @@ const hours = new Intl.DateTimeFormat(document.documentElement.lang, {
 
 function tick() {
   const now = performance.now() + ahead;
+  const slot = Math.floor(now / slotMilliseconds);
   const words = hours.format(now);
   if (clock.textContent !== words) clock.textContent = words;
   progress.value = (now % slotMilliseconds) / 1000;
-  if (Math.floor(now / slotMilliseconds) !== slot && !asking) ask();
+  if (slot !== shown && codes.has(slot)) show(slot);
+  const stale = slot !== shown;
+  picture.classList.toggle("stale", stale && lost);
+  notice.hidden = !lost;
+  notice.textContent = lost ? (stale ? stage.dataset.stale : stage.dataset.lost) : "";
+}
+
+function show(slot) {
+  const code = codes.get(slot);
+  picture.setAttribute("viewBox", `0 0 ${code.side} ${code.side}`);
+  dark.setAttribute("d", code.path);
+  shown = slot;
+  stage.dataset.slot = slot;
 }
 
 async function ask() {
+  if (asking) return;
   asking = true;
   try {
     const sent = performance.now();
     const answer = await fetch(stage.dataset.screen, { cache: "no-store", signal: AbortSignal.timeout(8_000) });
     if (!answer.ok) throw new Error(String(answer.status));
-    const present = await answer.json();
-    const next = new Image();
-    next.src = `${stage.dataset.picture}?slot=${present.slot}`;
-    await next.decode();
-    picture.src = next.src;
-    ahead = present.now - (sent + performance.now()) / 2;
-    slot = present.slot;
-    people.textContent = present.people;
-    lostSince = 0;
+    const next = await answer.json();
+    ahead = next.now - (sent + performance.now()) / 2;
+    codes = new Map(next.slots.map((code) => [code.slot, code]));
+    people.textContent = next.people;
+    lost = false;
   } catch {
-    lostSince ||= performance.now();
-    await new Promise((wake) => setTimeout(wake, 2_000));
+    lost = true;
   } finally {
     asking = false;
-    const lost = lostSince > 0;
-    notice.hidden = !lost;
-    notice.textContent = lost ? stage.dataset.lost : "";
+    tick();
   }
 }
 
 setInterval(tick, 250);
-setInterval(() => { if (!asking) ask(); }, 5_000);
+setInterval(ask, 5_000);
+ask();
 
 // A screen that nobody touches should not go dark.
 async function stayAwake() {
