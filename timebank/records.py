@@ -14,7 +14,8 @@ from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
 from timebank.tables import attendance, decision, member, punch, record, service_kind, station
 
-QUEUE_ROLES = ("manager",)
+# Who decides records, in their branch.
+QUEUE_ROLES = ("manager", "admin")
 
 COLUMNS = (
     record.c.id,

@@ -44,7 +44,7 @@ async def home(request: AnyRequest) -> Response[Any]:
     session = visitor_of(request).session
     if session is None:
         return sign_in_page(request, following="/")
-    bank, spoken, now = bank_of(request), speaker(request), bank_of(request).clock()
+    bank, now = bank_of(request), bank_of(request).clock()
     async with bank.engine.connect() as connection:
         name = (await members.names(connection, bank.book_id, bank.keys, [session.member_id])).get(session.member_id)
         balance = await explain.balance(connection, bank.book_id, session.member_id, now)

@@ -103,7 +103,6 @@ async def codes(request: AnyRequest, before: str | None = None) -> Response[Any]
 async def code(request: AnyRequest, redemption_id: UUID, answer: str | None = None) -> Response[Any]:
     """One redemption: its QR and digits while it can be collected, and what became of it afterwards."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
-    spoken = speaker(request)
     async with bank.engine.connect() as connection:
         row = await catalogue.my_redemption(connection, bank.book_id, session.member_id, redemption_id, now=now)
         places = (await catalogue.places(connection, bank.book_id, [row.reward_id])).get(row.reward_id, [])

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Response, get
 
-from api.pages.page import AnyRequest, member, show, speaker
+from api.pages.page import AnyRequest, member, show
 from api.state import bank_of
 from timebank import explain, members, records
 from timebank.cursors import Cursor
