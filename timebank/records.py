@@ -24,8 +24,8 @@ COLUMNS = (
     station.c.number.label("station_number"),
     station.c.name_zh.label("station_zh"),
     station.c.name_en.label("station_en"),
-    record.c.activity_zh,
-    record.c.activity_en,
+    service_kind.c.name_zh.label("kind_zh"),
+    service_kind.c.name_en.label("kind_en"),
     record.c.started_at,
     record.c.ended_at,
     record.c.measured_minutes,
@@ -45,9 +45,14 @@ CLEAR: ColumnElement[bool] = and_(record.c.grade == "A", func.cardinality(record
 
 
 def of_stations() -> Select[Any]:
-    """Records, each with its station."""
-    return select(*COLUMNS).join_from(
-        record, station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id)
+    """Records, each with its station and its kind of service."""
+    return (
+        select(*COLUMNS)
+        .join_from(record, station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
+        .join(
+            service_kind,
+            and_(service_kind.c.book_id == record.c.book_id, service_kind.c.id == record.c.service_kind_id),
+        )
     )
 
 
