@@ -99,11 +99,12 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Veri
         select(member.c.id, member.c.household_id).where(member.c.book_id == book_id, member.c.id.in_(people))
     )
     allowed = await connection.execute(
-        select(member.c.id, station.c.id).where(
+        select(member.c.id, station.c.id)
+        .join_from(member, station, station.c.book_id == member.c.book_id)
+        .where(
             member.c.book_id == book_id,
             member.c.id.in_(actors),
             member.c.state == "active",
-            station.c.book_id == book_id,
             station.c.id.in_({row.station_id for row in records.values()}),
             access.in_branch(member.c.id, ROLES, now),
         )
