@@ -18,6 +18,9 @@ from timebank.ids import uuid7
 from timebank.sessions import Session
 
 DIGITS = 8
+# Which counter a clerk stands at is asked once a day.
+COOKIE = "counter"
+DAY_SECONDS = 24 * 3600
 
 
 def read(bank: Bank, text: str) -> tuple[int | None, str | None]:
@@ -42,7 +45,7 @@ async def counter(
             connection, bank.book_id, actor_id=session.member_id, roles=COUNTER_ROLES, now=now
         )
         answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
-    chosen = as_uuid(station) or (places[0].id if len(places) == 1 else None)
+    chosen = place_of(request, station, [place.id for place in places])
     found, refused, answered_for = None, None, None
     if answered is not None:
         answered_for = await handed_over(bank, session, answered.data) if not answered.refused else None
@@ -55,7 +58,7 @@ async def counter(
             names = await members.names(connection, bank.book_id, bank.keys, [found.member_id])
         name = catalogue.masked(names.get(found.member_id, "?"))
     here = next((place for place in places if place.id == chosen), None)
-    return show(
+    page = show(
         request,
         "clerk/counter.html",
         way="/counter",
@@ -69,6 +72,17 @@ async def counter(
         answer=Shown(True, spoken.gettext("Do not hand anything over"), refused) if refused else None,
         id=uuid7(now),
     )
+    if chosen is not None:
+        page.set_cookie(COOKIE, str(chosen), max_age=DAY_SECONDS, path="/", httponly=True, samesite="lax")
+    return page
+
+
+def place_of(request: AnyRequest, chosen: str | None, places: list[UUID]) -> UUID | None:
+    """The counter that the clerk stands at: chosen now, or earlier today in this browser, or the only one there is."""
+    for station_id in (as_uuid(chosen), as_uuid(request.cookies.get(COOKIE))):
+        if station_id in places:
+            return station_id
+    return places[0] if len(places) == 1 else None
 
 
 async def look_up(request: AnyRequest, session: Session, station_id: UUID, text: str) -> tuple[Any | None, str | None]:
