@@ -67,7 +67,7 @@ class Language:
 
     def days(self, count: int) -> str:
         """3 days."""
-        return format_unit(count, "duration-day", length="long", locale=self.locale)
+        return format_unit(count, "duration-day", length="short", locale=self.locale)
 
     def signed(self, value: int) -> str:
         """A change: +30 or −30, with a real minus sign."""

@@ -17,6 +17,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
+from api.language import COOKIE
 from timebank.demo import SIGN_INS
 from timebank.keys import Keys
 
@@ -153,6 +154,8 @@ def opened(browser: Browser, service: Service) -> Iterator[Open]:
 
     def open_one(language: str = "en", viewport: dict[str, int] | None = None, **more: Any) -> Watched:
         context = browser.new_context(locale=language, viewport=viewport or PHONE, **more)
+        # Chosen as with the switch in the head: the demo's people prefer Chinese, whatever their browser asks for.
+        context.add_cookies([{"name": COOKIE, "value": language, "url": service.address}])
         context.set_default_timeout(15_000)
         people.append(Watched(context, service.address))
         return people[-1]
