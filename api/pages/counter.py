@@ -13,7 +13,7 @@ from api.sentences import sentence
 from api.state import Bank, bank_of
 from timebank import catalogue, codes, members, overview
 from timebank.catalogue import COUNTER_ROLES
-from timebank.errors import BankError
+from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
 from timebank.sessions import Session
 
@@ -100,6 +100,8 @@ async def look_up(request: AnyRequest, session: Session, station_id: UUID, text:
                 number=number,
                 digits=digits,
             )
+    except NotFound:
+        return None, speaker(request).gettext("Nothing can be collected here with this code. Compare the digits.")
     except BankError as error:
         return None, sentence(error.code, tag, error.data)
     refusal = catalogue.counter_refusal(found)

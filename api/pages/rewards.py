@@ -9,11 +9,12 @@ from timebank.redemptions import Cancel, Redeem
 from api import qr
 from api.auth import visitor_of
 from api.pages.forms import Form, as_uuid
-from api.pages.page import AnyRequest, answer_to, go, holds_role, member, show, shown, speaker
+from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import catalogue, explain
 from timebank.catalogue import COUNTER_ROLES
+from timebank.commands import Answer
 from timebank.cursors import Cursor
 from timebank.ids import uuid7
 
@@ -121,14 +122,16 @@ async def code(request: AnyRequest, redemption_id: UUID, answer: str | None = No
     )
 
 
-def told(request: AnyRequest, answer: Any, state: str) -> Any:
-    """The answer of redeeming or cancelling, which brought the reader here."""
+def told(request: AnyRequest, answer: Answer | None, state: str) -> Shown | None:
+    """The answer of redeeming or cancelling, which brought the reader here; none once something else has happened."""
     gettext = speaker(request).gettext
     if state == "held":
         words = gettext("Show this code at the counter. Your points are held until then.")
         return shown(request, answer, gettext("Not cancelled"), gettext("Redeemed"), words)
-    words = gettext("The points are back where they came from, with the same expiry date.")
-    return shown(request, answer, gettext("Not cancelled"), gettext("Cancelled"), words)
+    if state == "cancelled" or (answer is not None and answer.refused):
+        words = gettext("The points are back where they came from, with the same expiry date.")
+        return shown(request, answer, gettext("Not cancelled"), gettext("Cancelled"), words)
+    return None
 
 
 @post("/codes/{redemption_id:uuid}/cancel", status_code=303)

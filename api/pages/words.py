@@ -59,7 +59,8 @@ def of(table: dict[str, str], language: Language, code: str) -> str:
 
 def hold_name(language: Language, code: str) -> str:
     """The short name of a reason to look closer."""
-    return hold_title(code, language.tag)
+    title = hold_title(code, language.tag)
+    return title[:1].upper() + title[1:]
 
 
 __all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]
