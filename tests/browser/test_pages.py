@@ -1,0 +1,218 @@
+"""Every page, in both languages, on a phone and on a desk: whole, narrow enough, and without a complaint."""
+
+import io
+from typing import Any
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DESK, PHONE, Open, Service, phone_of, read_picture
+
+PAGES = {
+    None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/nowhere"],
+    "volunteer": ["/", "/records", "/statement", "/statement?unit=minute", "/rewards", "/codes", "/counter", "/queue"],
+    "manager": ["/", "/stations", "/stations/1/screen", "/queue"],
+    "clerk": ["/", "/counter", "/counter?code=00000000", "/counter?code=nonsense"],
+    "admin": ["/", "/admin", "/admin/stations/new", "/queue"],
+}
+# And, from a list, the first thing in it.
+INSIDE = {"/rewards": ".offer h2 a", "/codes": "main .rows a", "/queue": "main a[href^='/queue/']"}
+TITLES = {"en": "Time Bank", "zh-CN": "时间银行"}
+# What a finger hits: at least 44 CSS pixels high, as WCAG 2.5.5 asks. Links inside a sentence are excepted there.
+TARGETS = "button, .button, .ways a, .quiet, select, input:not([type=hidden]):not([type=checkbox]):not([type=radio])"
+
+
+def look(page: Page, language: str) -> None:
+    """One page as a reader, a narrow screen and a thumb see it."""
+    assert page.title().endswith(TITLES[language]), page.url
+    assert page.title().split(" · ")[0].strip(), page.url
+    assert page.locator("html").get_attribute("lang") == language
+    expect(page.locator("h1")).to_have_count(1)
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{page.url} scrolls sideways by {wide}"
+    low = page.evaluate(
+        """targets => [...document.querySelectorAll(targets)]
+            .filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 44)
+            .map(each => each.outerHTML)""",
+        TARGETS,
+    )
+    assert low == [], page.url
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea')]
+            .filter(each => !each.labels.length && !each.getAttribute('aria-label'))
+            .map(each => each.outerHTML)"""
+    )
+    assert nameless == [], page.url
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("role", PAGES, ids=str)
+def test_every_page(service: Service, opened: Open, role: str | None, viewport: Any, language: str) -> None:
+    person = opened(language, viewport)
+    page = person.sign_in(role) if role else person.page()
+    for path in PAGES[role]:
+        page.goto(service.address + path)
+        look(page, language)
+        inside = INSIDE.get(path)
+        if inside and page.locator(inside).count():
+            page.locator(inside).first.click()
+            page.wait_for_url(lambda address, path=path: path in address and not address.endswith(path))
+            look(page, language)
+
+
+def contrast(page: Page) -> list[str]:
+    """Texts that stand out from their ground by less than WCAG AA asks (4.5, or 3 where they are large)."""
+    return list(
+        page.evaluate(
+            """() => {
+              const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+                .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+                .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+              const parts = colour => colour.match(/[0-9.]+/g).map(Number);
+              const ground = element => {
+                for (let each = element; each; each = each.parentElement) {
+                  const found = parts(getComputedStyle(each).backgroundColor);
+                  if (found.length < 4 || found[3] === 1) return found.slice(0, 3);
+                }
+                return [255, 255, 255];
+              };
+              const poor = [];
+              for (const element of document.querySelectorAll('body *')) {
+                const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+                if (!own || !element.checkVisibility()) continue;
+                const style = getComputedStyle(element);
+                const [a, b] = [light(parts(style.color).slice(0, 3)), light(ground(element))].sort((x, y) => y - x);
+                const size = parseFloat(style.fontSize);
+                const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+                if ((a + 0.05) / (b + 0.05) < (large ? 3 : 4.5)) poor.push(element.outerHTML.slice(0, 200));
+              }
+              return poor;
+            }"""
+        )
+    )
+
+
+@pytest.mark.parametrize("role", PAGES, ids=str)
+def test_every_text_stands_out(service: Service, opened: Open, role: str | None) -> None:
+    person = opened("en", PHONE)
+    page = person.sign_in(role) if role else person.page()
+    for path in PAGES[role]:
+        page.goto(service.address + path)
+        assert contrast(page) == [], path
+
+
+def test_the_switch_changes_the_language_and_stays(service: Service, opened: Open) -> None:
+    page = opened("en").page()
+    page.goto(f"{service.address}/sign-in?by=code")
+    for language in ("zh-CN", "en"):
+        page.click("form[action='/language'] button")
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        assert page.url.endswith("/sign-in?by=code")
+
+
+def test_signing_in_by_a_code_sent_to_the_phone(service: Service, opened: Open) -> None:
+    page = opened("en").page()
+    page.goto(f"{service.address}/sign-in?by=code")
+    page.fill("#phone", phone_of("auditor"))
+    page.click("form[action='/sign-in/code'] button")
+    sent = page.locator("[data-code]").inner_text()
+    page.fill("#digits", f"{sent[:3]} {sent[3:]}")
+    page.click("form[action='/sign-in/code/check'] button")
+    page.wait_for_url(f"{service.address}/")
+    expect(page.locator("h1")).to_contain_text("赣小松")
+    page.click("form[action='/sign-out'] button")
+    expect(page.locator("#sign-in")).to_be_visible()
+
+
+def test_a_wrong_password_is_said_in_words(service: Service, opened: Open) -> None:
+    page = opened("en").page()
+    page.goto(f"{service.address}/sign-in")
+    page.fill("#phone", "+8613900000009")
+    page.fill("#password", "not the password")
+    page.click("main form:has(#password) button")
+    expect(page.locator("[role=alert]")).to_contain_text("does not go with")
+    expect(page.locator("#phone")).to_have_value("+8613900000009")
+
+
+def test_an_administrator_opens_a_station(service: Service, opened: Open) -> None:
+    page = opened("en", DESK).sign_in("admin")
+    page.goto(f"{service.address}/admin/stations/new")
+    page.fill("#name_zh", "桃花新站")
+    page.fill("#name_en", "Peach blossom")
+    page.fill("#address", "桃花路 1 号")
+    page.fill("#organising_unit", "桃花社区")
+    page.fill("#person_in_charge", "赣小枫")
+    page.fill("#cap_minutes", "90")
+    page.click("main form button")
+    expect(page.locator(".notice-good")).to_contain_text("Peach blossom")
+    # Reloading sends nothing again.
+    page.reload()
+    expect(page.locator("tbody th", has_text="Peach blossom")).to_have_count(1)
+
+
+def test_the_screen_goes_on_without_a_network(service: Service, opened: Open) -> None:
+    manager = opened("en", DESK)
+    page = manager.sign_in("manager")
+    page.clock.install()
+    with page.expect_response("**/screen.json"):
+        page.goto(f"{service.address}/stations/2/screen")
+    page.clock.run_for(1_000)
+    first = read_picture(page.locator("svg.qr"))
+    page.route("**/screen.json", lambda route: route.abort())
+    page.clock.run_for(60_000)
+    expect(page.locator("[data-notice]")).to_contain_text("the codes go on")
+    second = read_picture(page.locator("svg.qr"))
+    assert first != second
+    page.clock.run_for(600_000)
+    expect(page.locator("[data-notice]")).to_contain_text("out of date")
+    assert not zxingcpp.read_barcodes(Image.open(io.BytesIO(page.locator("svg.qr").screenshot())))
+    page.unroute("**/screen.json")
+    page.clock.run_for(10_000)
+    expect(page.locator("[data-notice]")).to_be_hidden()
+    manager.complaints.clear()
+
+
+def test_everything_works_without_scripts(service: Service, opened: Open) -> None:
+    manager = opened("en", DESK, java_script_enabled=False).sign_in("manager")
+    manager.goto(f"{service.address}/stations/3/screen")
+    assert manager.locator("noscript meta[http-equiv=refresh]").count() == 1
+    phone = opened("en", PHONE, java_script_enabled=False).sign_in("volunteer")
+    phone.goto(read_picture(manager.locator("svg.qr")))
+    phone.click("form[action='/check-in'] button")
+    expect(phone.locator("h1")).to_have_text("You are checked in")
+    phone.click(".demo button")
+    manager.reload()
+    phone.goto(read_picture(manager.locator("svg.qr")))
+    phone.click("form[action='/check-in'] button")
+    expect(phone.locator("h1")).to_have_text("You are checked out")
+    phone.goto(f"{service.address}/rewards")
+    phone.locator(".offer h2 a").first.click()
+    phone.click("form[action^='/rewards/'] button")
+    digits = phone.locator("[data-digits]").inner_text()
+    clerk = opened("en", PHONE, java_script_enabled=False).sign_in("clerk")
+    clerk.goto(f"{service.address}/counter")
+    clerk.fill("#code", digits)
+    clerk.press("#code", "Enter")
+    clerk.click("[data-counter=found] form button")
+    expect(clerk.locator("[data-counter=done]")).to_be_visible()
+    phone.goto(f"{service.address}/rewards")
+    phone.locator(".offer h2 a").first.click()
+    phone.click("form[action^='/rewards/'] button")
+    phone.locator("summary").click()
+    phone.click("form[action$='/cancel'] button")
+    expect(phone.locator(".notice-good")).to_contain_text("Cancelled")
+
+
+def test_a_code_of_yesterday_says_to_scan_again(service: Service, opened: Open) -> None:
+    screen = opened("en", DESK).sign_in("manager")
+    screen.goto(f"{service.address}/stations/1/screen")
+    address = read_picture(screen.locator("svg.qr"))
+    page = opened("en").sign_in("volunteer")
+    page.click(".demo button")
+    page.goto(address)
+    expect(page.locator("[data-code=code_expired] h1")).to_have_text("Scan once more")
+    page.goto(address[:-1] + ("0" if address[-1] != "0" else "1"))
+    expect(page.locator("[data-code=code_forged]")).to_be_visible()
