@@ -104,6 +104,7 @@ async def open_once(connection: AsyncConnection, bank: Bank, session: Session, i
     who: dict[str, Any] = {"actor_id": session.member_id, "roles": ROLES, "now": bank.clock()}
     if any(row.id == id for row in await overview.stations(connection, bank.book_id, **who)):
         return
+    texts: dict[str, Any] = {name: form.text(name) for name in FIELDS}
     await stations.add(
         connection,
         bank.book_id,
@@ -111,8 +112,10 @@ async def open_once(connection: AsyncConnection, bank: Bank, session: Session, i
         now=who["now"],
         actor_id=session.member_id,
         cap_minutes=form.integer("cap_minutes", -(2**31), 2**31) or 240,
-        **{name: form.uuid(name) for name in CHOICES},
-        **{name: form.text(name) for name in FIELDS},
+        region_id=form.uuid("region_id"),
+        fund_id=form.uuid("fund_id"),
+        service_kind_id=form.uuid("service_kind_id"),
+        **texts,
     )
 
 

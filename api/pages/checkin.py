@@ -46,20 +46,19 @@ async def confirm(request: AnyRequest, ticket: str = "") -> Response[Any]:
         station = await overview.place(connection, bank.book_id, number=scan.station_number)
         stay = await records.open_stay(connection, bank.book_id, session.member_id)
         name = (await members.names(connection, bank.book_id, bank.keys, [session.member_id])).get(session.member_id)
-    leaving = stay is not None and stay.station_id == station.id
+    # The stay that this scan ends, when it is here.
+    ending = stay if stay is not None and stay.station_id == station.id else None
     return show(
         request,
         "checkin/confirm.html",
-        kind="out" if leaving else "in",
+        kind="out" if ending else "in",
         station=spoken.pick(station.name_zh, station.name_en),
         name=name or "",
         scanned_at=scan.occurred_at,
-        open=stay if leaving else None,
-        elsewhere=None if leaving else stay,
-        minutes=(scan.occurred_at - stay.started_at) // timedelta(minutes=1) if leaving else 0,
-        service_kind=spoken.pick(stay.kind_zh, stay.kind_en)
-        if leaving
-        else spoken.pick(station.kind_zh, station.kind_en),
+        open=ending,
+        elsewhere=None if ending else stay,
+        minutes=(scan.occurred_at - ending.started_at) // timedelta(minutes=1) if ending else 0,
+        service_kind=spoken.pick((ending or station).kind_zh, (ending or station).kind_en),
         id=uuid7(now),
         ticket=ticket,
     )

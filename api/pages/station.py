@@ -23,7 +23,8 @@ from timebank.verification import Verify
 SCREEN_ROLES = ("manager", "admin")
 # How many codes a screen is given beforehand: five minutes' worth, so that a short loss of the network is not seen.
 SLOTS_AHEAD = 15
-QUEUE_LIMIT = 50
+# As many as fit into one tap, and whose answers fit into one address afterwards.
+QUEUE_LIMIT = 40
 VERDICTS = ("verify", "adjust", "reject")
 
 
@@ -113,7 +114,7 @@ async def queue(request: AnyRequest, station: str | None = None, after: str | No
     if not holds_role(session, *QUEUE_ROLES):
         raise Problem("role_not_allowed")
     chosen = as_uuid(station)
-    who = {"actor_id": session.member_id, "now": now}
+    who: dict[str, Any] = {"actor_id": session.member_id, "now": now}
     ids = [id for text in request.query_params.getall("answer", [])[:QUEUE_LIMIT] if (id := as_uuid(text))]
     async with bank.engine.connect() as connection:
         places = await overview.stations(connection, bank.book_id, roles=QUEUE_ROLES, **who)
