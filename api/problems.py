@@ -9,7 +9,8 @@ from litestar import Response
 from litestar.connection import Request
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Scope
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.language import COOKIE, choose
 from api.sentences import sentence, status_of
@@ -30,6 +31,8 @@ FROM_STATUS = {
     413: "body_too_large",
     415: "content_type_unsupported",
 }
+# What two senders of one id at the same moment run into; the second finds the first's row when it sends again.
+FROM_SQLSTATE = {"23505": "conflict"}
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +93,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, PoolTimeout | OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         # The database is away or everybody waits for it. Whatever was sent may be sent again.
         return Problem(Busy.code)
+    if isinstance(error, DBAPIError) and (code := FROM_SQLSTATE.get((getattr(error.orig, "sqlstate", "") or "")[:5])):
+        return Problem(code, {"field": "id"})
     return Problem("unexpected")
 
 

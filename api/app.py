@@ -1,0 +1,53 @@
+"""The application: everything that answers over HTTP, put together. granian serves `api.app:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+
+from api import guards, health, logs, pages, problems, rest
+from api.edge import Edge
+from api.state import Bank
+from timebank.settings import from_environment
+
+# The longest honest body: a thousand decisions at once.
+BODY_LIMIT_BYTES = 256 * 1024
+
+
+def create_app(bank: Bank | None = None) -> Litestar:
+    """The app for `bank`, or for the one that the environment describes, opened when the app starts.
+
+    Raises `guards.Unguarded` when a route is open to nobody knows whom.
+    """
+    if bank is None:
+        logs.configure(from_environment().log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        """Open the bank, unless it was given, and close it when what was begun is done."""
+        if bank is not None:
+            yield
+            return
+        app.state.bank = await Bank.open(from_environment())
+        try:
+            yield
+        finally:
+            await app.state.bank.close()
+
+    app = Litestar(
+        route_handlers=[*pages.handlers, *rest.handlers, *health.handlers],
+        guards=[guards.admit],
+        exception_handlers=problems.handlers,
+        lifespan=[lifespan],
+        request_max_body_size=BODY_LIMIT_BYTES,
+        # `api/openapi.py` writes its own description, from the same declarations that the handlers read.
+        openapi_config=None,
+        logging_config=None,
+    )
+    if bank is not None:
+        app.state.bank = bank
+    guards.refuse_unguarded(app)
+    figures = health.Figures(lambda: app.state.bank)
+    app.state.figures = figures
+    app.asgi_handler = Edge(app.asgi_handler, lambda: app.state.bank, figures.observe)
+    return app

@@ -1,0 +1,163 @@
+"""The outermost layer: what is true of every answer, whoever gives it.
+
+Every answer has a request id, a log line and the security headers; every failure becomes a problem; a request for a
+host that is not ours goes no further.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from litestar import Request
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
+
+from api import problems
+from api.arrival import arrival, is_served
+from api.auth import BROWSER, BROWSER_LIFE_SECONDS, Visitor, cookie_name, recognise
+from api.problems import PROGRAM_PATHS, Problem
+from api.state import Bank
+
+CSP = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+HEADERS = [
+    (b"content-security-policy", CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(self), geolocation=(), microphone=(), payment=()"),
+]
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+NO_STORE = (b"cache-control", b"no-store")
+# What is the same for everybody: nobody is looked up, no cookie is set.
+IMPERSONAL = ("/static/", "/health/", "/metrics")
+PATH_LIMIT = 2000
+
+Observe = Callable[[str, str, int, float], None]
+
+log = structlog.get_logger(__name__)
+
+
+class Edge:
+    """Wraps the app. `observe` is told the method, route, status and seconds of every answer."""
+
+    def __init__(self, app: ASGIApp, bank: Callable[[], Bank], observe: Observe) -> None:
+        self.app = app
+        self.bank = bank
+        self.observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer whoever calls."""
+        if scope["type"] == ScopeType.WEBSOCKET:
+            await send({"type": "websocket.close", "code": 1000, "reason": "no sockets here"})
+            return
+        await self.respond(scope, receive, send)
+
+    async def respond(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started_at, request_id = time.perf_counter(), secrets.token_hex(8)
+        bank = self.bank()
+        headers = dict(scope["headers"])
+        came = arrival(scope, headers, bank.settings)
+        visitor = Visitor(came)
+        scope["state"]["request_id"] = request_id
+        scope["auth"] = visitor
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                complete(message, visitor, request_id)
+            await send(message)
+
+        try:
+            visitor = await self.admit(scope, headers, bank, visitor)
+            scope["auth"] = visitor
+            await self.app(scope, receive, answer)
+        except Exception as error:
+            if status:
+                log.error("answer_broken", request_id=request_id, exc_info=error)
+                raise
+            await refuse(scope, receive, answer, error)
+        finally:
+            seconds = time.perf_counter() - started_at
+            route = route_of(scope)
+            self.observe(scope["method"], route, status, seconds)
+            log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                route=route,
+                status=status,
+                milliseconds=round(seconds * 1000, 1),
+            )
+
+    async def admit(self, scope: HTTPScope, headers: dict[bytes, bytes], bank: Bank, visitor: Visitor) -> Visitor:
+        """Who sends this request; raises the problem of one that is not for this bank."""
+        if not is_served(visitor.arrival.host, bank.settings):
+            raise Problem("host_unknown")
+        raw_path, query = scope.get("raw_path") or b"", scope["query_string"]
+        if len(raw_path) + len(query) > PATH_LIMIT:
+            raise Problem("not_found")
+        if "\0" in scope["path"] or b"%00" in query or not is_text(scope["path"]):
+            raise Problem("text_has_nul")
+        path = scope["path"]
+        if path.startswith(IMPERSONAL):
+            return visitor
+        cookies = Request(scope).cookies if b"cookie" in headers else {}
+        return await recognise(
+            bank, visitor.arrival, cookies, keep_browser=not path.startswith(PROGRAM_PATHS) or path == "/api/v1/tickets"
+        )
+
+
+def is_text(path: str) -> bool:
+    """Whether a path is made of characters that can be stored; broken UTF-8 arrives as halves of pairs."""
+    return "�" not in path and not any("\ud800" <= character <= "\udfff" for character in path)
+
+
+def complete(message: HTTPResponseStartEvent, visitor: Visitor, request_id: str) -> None:
+    """Add what every answer has. What the answer says itself about being kept stays."""
+    headers = list(message["headers"])
+    names = {name.lower() for name, _ in headers}
+    headers += HEADERS
+    headers.append((b"x-request-id", request_id.encode()))
+    if b"cache-control" not in names:
+        headers.append(NO_STORE)
+    if visitor.arrival.secure:
+        headers.append(HSTS)
+    if visitor.browser_is_new:
+        headers.append((b"set-cookie", browser_cookie(visitor)))
+    message["headers"] = headers
+
+
+def browser_cookie(visitor: Visitor) -> bytes:
+    """The cookie by which a browser is known again."""
+    name, secure = cookie_name(BROWSER, visitor.arrival), "; Secure" if visitor.arrival.secure else ""
+    text = f"{name}={visitor.browser}; Path=/; Max-Age={BROWSER_LIFE_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+    return text.encode()
+
+
+def route_of(scope: HTTPScope) -> str:
+    """The route as the table of guards names it; never the path, which holds codes and ids."""
+    return scope.get("path_template") or "none"
+
+
+async def refuse(scope: HTTPScope, receive: Receive, send: Send, error: Exception) -> None:
+    """Answer a failure outside the app as the app would have."""
+    request: Request[Any, Any, Any] = Request(scope, receive, send)
+    response = problems.answer(request, error)
+    await response.to_asgi_response(app=None, request=request)(scope, receive, send)

@@ -1,0 +1,214 @@
+"""Who may open what: every route of the bank stands in one table. What is not in it is refused, and does not start.
+
+A role in the table opens a route to whoever holds it anywhere; which stations, records and people they then reach is
+decided row by row in `timebank/access.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection, Request
+from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
+from litestar.types import HTTPScope
+
+from api.auth import visitor_of
+from api.problems import Problem
+from timebank.catalogue import COUNTER_ROLES
+from timebank.records import QUEUE_ROLES
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who a route is open to."""
+
+    to: Literal["anybody", "members", "roles", "machine"]
+    roles: tuple[str, ...] = ()
+
+
+ANYBODY = Access("anybody")
+MEMBERS = Access("members")
+# The operator's own machine, for monitoring.
+MACHINE = Access("machine")
+MANAGERS = Access("roles", QUEUE_ROLES)
+CLERKS = Access("roles", COUNTER_ROLES)
+ADMINS = Access("roles", ("admin",))
+
+ACCESS: dict[str, Access] = {
+    # Pages: the door.
+    "GET /": ANYBODY,
+    "GET /static/{digest}/{name}": ANYBODY,
+    "GET /sign-in": ANYBODY,
+    "POST /sign-in": ANYBODY,
+    "POST /sign-in/code": ANYBODY,
+    "POST /sign-in/code/check": ANYBODY,
+    "POST /sign-out": ANYBODY,
+    "POST /language": ANYBODY,
+    "POST /demo/clock": ANYBODY,
+    "GET /K/{code}": ANYBODY,
+    "GET /R/{code_text}": ANYBODY,
+    # Pages: a volunteer's.
+    "GET /check-in": MEMBERS,
+    "POST /check-in": MEMBERS,
+    "GET /check-in/{id}": MEMBERS,
+    "GET /records": MEMBERS,
+    "GET /statement": MEMBERS,
+    "GET /rewards": MEMBERS,
+    "GET /rewards/{reward_id}": MEMBERS,
+    "POST /rewards/{reward_id}": MEMBERS,
+    "GET /codes": MEMBERS,
+    "GET /codes/{redemption_id}": MEMBERS,
+    "POST /codes/{redemption_id}/cancel": MEMBERS,
+    # Pages: a manager's, a clerk's, an administrator's.
+    "GET /stations": MANAGERS,
+    "GET /stations/{number}/screen": MANAGERS,
+    "GET /stations/{number}/screen.json": MANAGERS,
+    "GET /queue": MANAGERS,
+    "POST /queue": MANAGERS,
+    "GET /queue/{record_id}": MANAGERS,
+    "POST /queue/{record_id}": MANAGERS,
+    "GET /counter": CLERKS,
+    "POST /counter": CLERKS,
+    "GET /admin": ADMINS,
+    "GET /admin/stations/new": ADMINS,
+    "POST /admin/stations/new": ADMINS,
+    # Programs: whether the service lives.
+    "GET /health/live": ANYBODY,
+    "GET /health/ready": ANYBODY,
+    "GET /metrics": MACHINE,
+    # Programs: the door.
+    "GET /api/v1/openapi.json": ANYBODY,
+    "GET /api/v1/errors": ANYBODY,
+    "GET /api/v1/errors/{code}": ANYBODY,
+    "POST /api/v1/sessions": ANYBODY,
+    "POST /api/v1/phone-codes": ANYBODY,
+    "POST /api/v1/phone-codes/sessions": ANYBODY,
+    "DELETE /api/v1/session": MEMBERS,
+    # Programs: a volunteer's.
+    "GET /api/v1/me": MEMBERS,
+    "GET /api/v1/balance": MEMBERS,
+    "GET /api/v1/statement": MEMBERS,
+    "GET /api/v1/records": MEMBERS,
+    "POST /api/v1/tickets": ANYBODY,
+    "POST /api/v1/check-ins": MEMBERS,
+    "POST /api/v1/check-outs": MEMBERS,
+    "GET /api/v1/rewards": MEMBERS,
+    "GET /api/v1/rewards/{reward_id}": MEMBERS,
+    "GET /api/v1/redemptions": MEMBERS,
+    "POST /api/v1/redemptions": MEMBERS,
+    "GET /api/v1/redemptions/{redemption_id}": MEMBERS,
+    "POST /api/v1/redemptions/{redemption_id}/cancellation": MEMBERS,
+    # Programs: a manager's, a clerk's, an administrator's.
+    "GET /api/v1/stations": MANAGERS,
+    "GET /api/v1/stations/{number}/codes": MANAGERS,
+    "GET /api/v1/queue": MANAGERS,
+    "GET /api/v1/queue/{record_id}": MANAGERS,
+    "POST /api/v1/decisions": MANAGERS,
+    "POST /api/v1/decisions/bulk": MANAGERS,
+    "POST /api/v1/counter": CLERKS,
+    "POST /api/v1/fulfilments": CLERKS,
+    "POST /api/v1/stations": ADMINS,
+}
+
+SAFE_METHODS = frozenset({"GET", "OPTIONS"})
+CSRF_FIELD = "csrf"
+CSRF_HEADER = "x-csrf-token"
+FORM_TYPE = "application/x-www-form-urlencoded"
+# What a number in an address may be: no column holds more.
+HIGHEST_NUMBER = 2**31 - 1
+
+
+class Unguarded(Exception):
+    """A route does not stand in the table, or the table names a route that is not there."""
+
+
+async def admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """The one guard of the app: lets a request through to its handler, or raises the problem."""
+    scope = cast(HTTPScope, connection.scope)
+    method = scope["method"]
+    # What the framework answers to OPTIONS is which methods there are.
+    if method != "OPTIONS":
+        access = ACCESS.get(f"{method} {scope['path_template']}")
+        if access is None:
+            raise Problem("role_not_allowed")
+        check_numbers(scope["path_params"])
+        if method not in SAFE_METHODS:
+            check_origin(connection)
+        check_access(connection, access)
+        if method not in SAFE_METHODS:
+            await check_token(connection)
+
+
+def check_numbers(parameters: dict[str, Any]) -> None:
+    """A number that no thing of ours can have is the number of nothing."""
+    if any(isinstance(value, int) and not 0 <= value <= HIGHEST_NUMBER for value in parameters.values()):
+        raise Problem("not_found")
+
+
+def check_access(connection: ASGIConnection[Any, Any, Any, Any], access: Access) -> None:
+    """Raise `not_signed_in` or `role_not_allowed` unless the route is open to the visitor."""
+    visitor = visitor_of(connection)
+    if access.to == "anybody":
+        return
+    if access.to == "machine":
+        # To everybody else it is not there.
+        if not visitor.arrival.loopback:
+            raise Problem("not_found")
+        return
+    if visitor.session is None:
+        raise Problem("not_signed_in")
+    if access.to == "roles" and not any(grant.role in access.roles for grant in visitor.session.grants):
+        raise Problem("role_not_allowed")
+
+
+def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """A write says where it comes from, and that is here; over an open line nothing is written.
+
+    Browsers send `Origin`, new ones `Sec-Fetch-Site` too, and no page can forge either. Programs set `Origin`.
+    """
+    visitor = visitor_of(connection)
+    if not visitor.arrival.private:
+        raise Problem("https_required")
+    site, origin = connection.headers.get("sec-fetch-site"), connection.headers.get("origin")
+    if site is None and origin is None:
+        raise Problem("cross_site")
+    if (site is not None and site != "same-origin") or (origin is not None and origin != visitor.arrival.origin):
+        raise Problem("cross_site")
+
+
+async def check_token(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """A form carries the token of this visitor; a program that is signed in sends it as a header."""
+    visitor = visitor_of(connection)
+    if connection.scope["path"].startswith("/api/"):
+        if visitor.session is not None and not visitor.is_ours(connection.headers.get(CSRF_HEADER, "")):
+            raise Problem("csrf_failed")
+        return
+    if connection.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise Problem("content_type_unsupported")
+    form = await connection.form() if isinstance(connection, Request) else {}
+    token = form.get(CSRF_FIELD)
+    if not isinstance(token, str) or not visitor.is_ours(token):
+        raise Problem("csrf_failed")
+
+
+def routes(app: Litestar) -> dict[str, HTTPRoute]:
+    """Every route by method and path, as the table names them: without the types of its parameters."""
+    return {
+        f"{method} {route.path_format}": route
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method in route.methods
+        if method != "OPTIONS"
+    }
+
+
+def refuse_unguarded(app: Litestar) -> None:
+    """Raise Unguarded unless the table and the routes are the same."""
+    there = set(routes(app))
+    if missing := sorted(there - set(ACCESS)):
+        raise Unguarded(f"not in the table of guards: {', '.join(missing)}")
+    if gone := sorted(set(ACCESS) - there):
+        raise Unguarded(f"in the table of guards, but no route: {', '.join(gone)}")
+    if strange := [route.path for route in app.routes if not isinstance(route, HTTPRoute)]:
+        raise Unguarded(f"only plain routes can be guarded: {', '.join(strange)}")

@@ -1,0 +1,175 @@
+"""The OpenAPI description, made from what the routes declare: each one's `Operation` and its line in `guards.ACCESS`.
+
+Written here and not by the framework, because bodies are read by `api/bodies.py`, more strictly than the framework
+does, and because every refusal a route can give belongs into its description.
+"""
+
+import inspect
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from api import guards
+from api.auth import BROWSER, SESSION
+from api.problems import MEDIA_TYPE, ProblemDocument
+from api.sentences import SENTENCES
+
+if TYPE_CHECKING:
+    from api.rest.operation import Operation
+
+REFERENCE = "#/components/schemas/{name}"
+PREFIX = "/api/v1/"
+DESCRIPTION = """\
+JSON, UTF-8, times in ISO 8601 with their offset. Every write may be sent again under the same id, and gets the same \
+answer. Lists come in pages: `following` of one is `cursor` of the next.
+
+Every refusal is a problem (RFC 9457) with a stable `code`; `/api/v1/errors` lists them all. Every write names its \
+`Origin`, which is the bank's own address; with a session, also the `X-CSRF-Token` that signing in answered."""
+PARAMETERS = {
+    "cursor": ("Where the page begins: `following` of the page before.", {"type": "string", "maxLength": 60}),
+    "limit": ("How many items a page has at most.", {"type": "integer", "minimum": 1, "maximum": 100}),
+    "unit": ("What is counted.", {"type": "string", "enum": ["point", "minute"], "default": "point"}),
+    "station_id": ("Only this station's.", {"type": "string", "format": "uuid"}),
+}
+PATH_TYPES = {
+    "uuid": {"type": "string", "format": "uuid"},
+    "int": {"type": "integer", "minimum": 0},
+    "str": {"type": "string"},
+}
+
+
+@cache
+def document(app: Litestar) -> dict[str, Any]:
+    """The whole description."""
+    found = sorted(guards.routes(app).items(), key=lambda item: item[0].split()[::-1])
+    described = {name: operation_of(name, route) for name, route in found if f" {PREFIX}" in name}
+    shapes: dict[Any, None] = {ProblemDocument: None}
+    for operation, _ in described.values():
+        shapes |= dict.fromkeys(shape for shape in (operation.takes, operation.gives) if is_shape(shape))
+    _, components = msgspec.json.schema_components(list(shapes), ref_template=REFERENCE)
+    paths: dict[str, dict[str, Any]] = {}
+    for name, (operation, handler) in described.items():
+        method, path = name.split()
+        paths.setdefault(path, {})[method.lower()] = describe(name, operation, handler)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Time Bank",
+            "version": version("timebank"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": security_schemes()},
+    }
+
+
+def operation_of(name: str, route: HTTPRoute) -> tuple["Operation", Any]:
+    """What a route declares, and its handler."""
+    handler = route.route_handler_map[name.split()[0]][0]  # type: ignore[index]
+    operation: Operation = handler.opt["operation"]
+    return operation, handler
+
+
+def is_shape(shape: Any) -> bool:
+    """Whether a type has a schema of its own."""
+    return isinstance(shape, type) and issubclass(shape, msgspec.Struct)
+
+
+def describe(name: str, operation: "Operation", handler: Any) -> dict[str, Any]:
+    """One operation."""
+    words = inspect.cleandoc(handler.fn.__doc__ or "")
+    access = guards.ACCESS[name]
+    method, path = name.split()
+    found: dict[str, Any] = {
+        "operationId": handler.fn.__name__,
+        "summary": words.partition("\n")[0].partition(". ")[0].rstrip("."),
+        "description": words + (f"\n\nNeeds the role {' or '.join(access.roles)}." if access.roles else ""),
+        "tags": [path.removeprefix(PREFIX).partition("/")[0]],
+        "security": security_of(access, method),
+        "parameters": [*path_parameters(handler), *map(query_parameter, operation.query)],
+        "responses": responses(operation, access, method),
+    }
+    if operation.takes:
+        found["requestBody"] = {"required": True, "content": json_of(operation.takes)}
+    return found
+
+
+def path_parameters(handler: Any) -> list[dict[str, Any]]:
+    """The parameters in a route's path."""
+    (path,) = handler.paths
+    parts = [part[1:-1].split(":") for part in path.split("/") if part.startswith("{")]
+    return [{"name": name, "in": "path", "required": True, "schema": PATH_TYPES[kind]} for name, kind in parts]
+
+
+def query_parameter(name: str) -> dict[str, Any]:
+    """A parameter after the question mark; none is ever required."""
+    words, schema = PARAMETERS[name]
+    return {"name": name, "in": "query", "description": words, "schema": schema}
+
+
+def json_of(shape: Any) -> dict[str, Any]:
+    """A body of one shape."""
+    schema = {"$ref": REFERENCE.format(name=shape.__name__)} if is_shape(shape) else {"type": "object"}
+    return {"application/json": {"schema": schema}}
+
+
+def responses(operation: "Operation", access: guards.Access, method: str) -> dict[str, Any]:
+    """The answer that is hoped for, and every problem, by status with its codes."""
+    from api.rest.operation import ALWAYS, OF_WRITES, CommandAnswer
+
+    hoped: dict[str, Any] = {"description": "Done."}
+    if operation.gives is not None:
+        hoped["content"] = json_of(operation.gives)
+    found: dict[str, Any] = {str(operation.status): hoped}
+    if operation.gives is CommandAnswer:
+        found["202"] = {"description": "Kept; a person decides.", "content": json_of(CommandAnswer)}
+    codes = {*ALWAYS, *operation.refusals}
+    if method != "GET":
+        codes |= set(OF_WRITES)
+    if access.to in ("members", "roles"):
+        codes |= {"not_signed_in"} | ({"csrf_failed"} if method != "GET" else set())
+    if access.to == "roles":
+        codes.add("role_not_allowed")
+    by_status: dict[int, list[str]] = {}
+    for code in sorted(codes):
+        by_status.setdefault(SENTENCES[code].status, []).append(code)
+    for status, refusals in sorted(by_status.items()):
+        schema = {
+            "allOf": [{"$ref": REFERENCE.format(name=ProblemDocument.__name__)}],
+            "properties": {"code": {"enum": refusals}},
+        }
+        listed = ", ".join(f"`{code}`" for code in refusals)
+        found[str(status)] = {"description": f"Refused: {listed}.", "content": {MEDIA_TYPE: {"schema": schema}}}
+    return found
+
+
+def security_of(access: guards.Access, method: str) -> list[dict[str, list[str]]]:
+    """What a request has to bring along."""
+    if access.to == "anybody":
+        return []
+    return [{"session": [], "csrf": []} if method != "GET" else {"session": []}]
+
+
+def security_schemes() -> dict[str, Any]:
+    """How a request shows who sends it."""
+    return {
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": f"__Host-{SESSION}",
+            "description": f"From signing in. On plain http, which works on one machine only, `{SESSION}`. "
+            f"`__Host-{BROWSER}` beside it says which browser a ticket belongs to.",
+        },
+        "csrf": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-CSRF-Token",
+            "description": "What signing in, and `/api/v1/me`, answered.",
+        },
+    }

@@ -1,0 +1,108 @@
+"""Check-in and check-out by scanned code."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response
+from msgspec import Meta
+
+from api import tickets
+from api.auth import member_of
+from api.rest.operation import (
+    Answered,
+    AnyRequest,
+    Body,
+    CommandAnswer,
+    Moment,
+    Operation,
+    body_of,
+    command_id,
+    give,
+    moment,
+    settled,
+    writing,
+)
+from api.state import bank_of
+from timebank import codes
+from timebank.checkins import Punch
+
+READING = ("code_malformed", "code_forged", "code_expired")
+REFUSALS = (*READING, "device_revoked", "station_closed", "member_suspended", "not_found", "id_reused")
+Code = Annotated[str, Meta(max_length=600)]
+
+
+class TicketRequest(Body, frozen=True):
+    """A station's code that somebody has just scanned and not yet confirmed."""
+
+    code: Code
+
+
+class Ticket(Answered, frozen=True):
+    """Proof of when the code was scanned in this browser."""
+
+    ticket: str
+    """Goes where a code goes, within ten minutes, from the same browser."""
+    seconds: int
+    """For how long it is good."""
+
+
+class Scan(Body, frozen=True):
+    """One scan, to check in or out with."""
+
+    id: UUID
+    """UUID version 7, made by the phone and kept until there is an answer."""
+    code: Code
+    """The station's code as scanned (its address or the bare code), or a ticket."""
+    service_kind_id: UUID | None = None
+    """What is done, where it is not what the station is there for."""
+    phone_id: UUID | None = None
+    """The phone's own random number, the same for everybody who uses it."""
+    phone_time: Moment | None = None
+    """The phone's clock."""
+
+
+@writing("/tickets", Operation(Ticket, TicketRequest, 201, READING))
+async def issue(request: AnyRequest) -> Response[Any]:
+    """Keep the moment of a scan while its owner signs in or reads. Changes nothing, and says nothing of the station."""
+    body, bank = await body_of(request, TicketRequest), bank_of(request)
+    now = bank.clock()
+    codes.read_station_code(bank.keys.station, body.code, now)
+    ticket = tickets.issue(request, codes.normalise(body.code), now)
+    return give(Ticket(ticket=ticket, seconds=int(tickets.LIFE.total_seconds())), 201)
+
+
+@writing("/check-ins", Operation(CommandAnswer, Scan, 201, REFUSALS))
+async def check_in(request: AnyRequest) -> Response[Any]:
+    """Check in at the station whose code was scanned.
+
+    `data`: `attendance_id`, `station_id`, `at`; `unconfirmed_id` where it ended a stay elsewhere; `holds` when held.
+    """
+    command = await punch(request, leaving=False)
+    return settled(command.id, await bank_of(request).commits.check_in.submit(command))
+
+
+@writing("/check-outs", Operation(CommandAnswer, Scan, 201, REFUSALS))
+async def check_out(request: AnyRequest) -> Response[Any]:
+    """Check out. `data`: `attendance_id` (the record's id), `station_id`, `at`, `minutes`, `grade`, or `holds`."""
+    command = await punch(request, leaving=True)
+    return settled(command.id, await bank_of(request).commits.check_out.submit(command))
+
+
+async def punch(request: AnyRequest, *, leaving: bool) -> Punch:
+    """What the body says, with the code read as of now, or of its ticket's moment."""
+    body, bank = await body_of(request, Scan), bank_of(request)
+    scan, refusal = tickets.try_read(request, body.code, bank.clock())
+    return Punch(
+        id=command_id(body.id),
+        actor_id=member_of(request).member_id,
+        kind="out" if leaving else "in",
+        code=body.code,
+        scan=scan,
+        refusal=refusal,
+        service_kind_id=body.service_kind_id,
+        phone_id=body.phone_id,
+        phone_time=moment("phone_time", body.phone_time),
+    )
+
+
+handlers = [issue, check_in, check_out]

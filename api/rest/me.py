@@ -1,0 +1,215 @@
+"""What is a member's own: who they are here, their balance and what it came from, their records."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response
+
+from api.auth import member_of, visitor_of
+from api.problems import Problem
+from api.rest.operation import (
+    Answered,
+    AnyRequest,
+    Operation,
+    cursor_of,
+    following,
+    give,
+    limit_of,
+    reading,
+    text_query,
+)
+from api.rest.queue import Punch, Record
+from api.state import bank_of
+from timebank import explain, members, records
+
+UNITS = ("point", "minute")
+
+
+class Role(Answered, frozen=True):
+    """A role on a branch of the region tree or on one station; exactly one of the two is set."""
+
+    role: str
+    region_id: UUID | None
+    station_id: UUID | None
+
+
+class Stay(Answered, frozen=True):
+    """Where a volunteer is checked in now."""
+
+    id: UUID
+    station_id: UUID
+    station_number: int
+    station_zh: str
+    station_en: str
+    kind_zh: str
+    kind_en: str
+    started_at: datetime
+
+
+class Purse(Answered, frozen=True):
+    """Points of one fund that end on one day."""
+
+    fund_zh: str
+    fund_en: str
+    points: int
+    expires_on: date
+    """The last day on which they can be spent."""
+
+
+class Balance(Answered, frozen=True):
+    """What a volunteer has."""
+
+    minutes: int
+    """Of service, verified. They are never spent and never end."""
+    points: int
+    """To spend."""
+    held_points: int
+    """Held for redemptions that wait to be picked up."""
+    purses: list[Purse]
+    """The points by fund and last day, the first to end first."""
+
+
+class Me(Answered, frozen=True):
+    """Who is signed in."""
+
+    member_id: UUID
+    name: str | None
+    locale: str
+    state: str
+    roles: list[Role]
+    balance: Balance
+    stay: Stay | None
+    """Where they are checked in now."""
+    csrf: str
+    """Goes into the header `X-CSRF-Token` of every write of this session."""
+
+
+class LineRedemption(Answered, frozen=True):
+    """The redemption that a line belongs to."""
+
+    id: UUID
+    reward_zh: str
+    reward_en: str
+
+
+class Line(Answered, frozen=True):
+    """One posting, with everything it came from."""
+
+    transfer_id: UUID
+    """Its number in the ledger."""
+    kind: str
+    recorded_at: datetime
+    amount: int
+    """Points or minutes; below zero when they went away."""
+    fund_zh: str | None
+    fund_en: str | None
+    expires_on: date | None
+    record: Record | None
+    verified_by: str | None
+    """Who verified the record, by name."""
+    punches: list[Punch]
+    redemption: LineRedemption | None
+
+
+class Statement(Answered, frozen=True):
+    """One page of a statement, the latest first."""
+
+    lines: list[Line]
+    following: str | None
+    """The cursor of the next page; null on the last."""
+
+
+class MyRecord(Record, frozen=True):
+    """A record as its volunteer sees it."""
+
+    reason: str | None
+    """What the manager wrote."""
+
+
+class MyRecords(Answered, frozen=True):
+    """One page of records, the latest first."""
+
+    records: list[MyRecord]
+    following: str | None
+    """The cursor of the next page; null on the last."""
+
+
+@reading("/me", Operation(Me))
+async def me(request: AnyRequest) -> Response[Any]:
+    """Who is signed in, what they have, and where they are checked in."""
+    bank, session = bank_of(request), member_of(request)
+    async with bank.engine.connect() as connection:
+        names = await members.names(connection, bank.book_id, bank.keys, [session.member_id])
+        balance = await explain.balance(connection, bank.book_id, session.member_id, bank.clock())
+        stay = await records.open_stay(connection, bank.book_id, session.member_id)
+    return give(
+        Me(
+            member_id=session.member_id,
+            name=names.get(session.member_id),
+            locale=session.locale,
+            state=session.state,
+            roles=[
+                Role(role=grant.role, region_id=grant.region_id, station_id=grant.station_id)
+                for grant in session.grants
+            ],
+            balance=msgspec.convert(balance, Balance, from_attributes=True),
+            stay=msgspec.convert(stay, Stay, from_attributes=True) if stay else None,
+            csrf=visitor_of(request).csrf,
+        )
+    )
+
+
+@reading("/balance", Operation(Balance))
+async def balance(request: AnyRequest) -> Response[Any]:
+    """Hours, points, and until when they can be spent."""
+    bank, member_id = bank_of(request), member_of(request).member_id
+    async with bank.engine.connect() as connection:
+        found = await explain.balance(connection, bank.book_id, member_id, bank.clock())
+    return give(msgspec.convert(found, Balance, from_attributes=True))
+
+
+@reading("/statement", Operation(Statement, refusals=("cursor_invalid", "invalid"), query=("unit", "cursor", "limit")))
+async def statement(request: AnyRequest) -> Response[Any]:
+    """Every line of a balance with what it came from: check-in, check-out, who verified it, under which rules."""
+    bank, member_id = bank_of(request), member_of(request).member_id
+    unit, cursor, limit = text_query(request, "unit") or "point", text_query(request, "cursor"), limit_of(request)
+    if unit not in UNITS:
+        raise Problem("invalid", {"field": "unit", "reason": "unknown"})
+    async with bank.engine.connect() as connection:
+        page = await explain.lines(connection, bank.book_id, member_id, unit=unit, before=cursor, limit=limit)
+        verifiers = {line.record.decided_by for line in page.lines if line.record and line.record.decided_by}
+        names = await members.names(connection, bank.book_id, bank.keys, verifiers)
+    return give(Statement(lines=[explained(line, names) for line in page.lines], following=following(page.following)))
+
+
+def explained(line: Any, names: dict[UUID, str]) -> Line:
+    """A line for a program."""
+    return Line(
+        transfer_id=line.transfer_id,
+        kind=line.kind,
+        recorded_at=line.recorded_at,
+        amount=line.amount,
+        fund_zh=line.fund_zh,
+        fund_en=line.fund_en,
+        expires_on=line.expires_on,
+        record=msgspec.convert(line.record, Record, from_attributes=True) if line.record else None,
+        verified_by=names.get(line.record.decided_by) if line.record else None,
+        punches=[msgspec.convert(punch, Punch, from_attributes=True) for punch in line.punches],
+        redemption=msgspec.convert(line.redemption, LineRedemption, from_attributes=True) if line.redemption else None,
+    )
+
+
+@reading("/records", Operation(MyRecords, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
+async def my_records(request: AnyRequest) -> Response[Any]:
+    """The volunteer's own service records, the latest first."""
+    bank, member_id = bank_of(request), member_of(request).member_id
+    before, limit = cursor_of(request), limit_of(request)
+    async with bank.engine.connect() as connection:
+        page = await records.mine(connection, bank.book_id, member_id, before=before, limit=limit)
+    found = [msgspec.convert(row, MyRecord, from_attributes=True) for row in page.rows]
+    return give(MyRecords(records=found, following=following(page.following)))
+
+
+handlers = [me, balance, statement, my_records]

@@ -1,0 +1,81 @@
+"""What one serving process holds while it runs: the bank behind every request."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from timebank import sms
+from timebank.clock import Clock, DemoClock, system_clock
+from timebank.commit import Commits
+from timebank.database import create_engine
+from timebank.errors import NotFound
+from timebank.keys import Keys
+from timebank.sessions import Session
+from timebank.settings import Settings
+from timebank.sms import LocalSender, Sender
+
+# How many sessions are remembered at once; see `Seen`.
+SEEN_LIMIT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A session as the database had it a moment ago; `until` is on the event loop's clock."""
+
+    session: Session
+    until: float
+
+
+@dataclass
+class Bank:
+    """Everything a request needs besides itself."""
+
+    settings: Settings
+    engine: AsyncEngine
+    keys: Keys
+    clock: Clock
+    commits: Commits
+    sender: Sender
+    # By the hash of the session's token.
+    seen: dict[bytes, Seen] = field(default_factory=dict)
+    # For how long a session is believed without looking it up again. What a member may do to a thing is looked up
+    # with the thing every time; this only spares a busy station the same question a hundred times a second.
+    seen_seconds: float = 2.0
+
+    @property
+    def book_id(self) -> int:
+        """The book that this process serves."""
+        return self.settings.book_id
+
+    @classmethod
+    async def open(cls, settings: Settings) -> "Bank":
+        """The bank as the settings say, ready to serve. Refusal when the keys cannot be read."""
+        if settings.database_url is None:
+            raise ValueError("a serving process is told where its database is")
+        keys = Keys.load_or_create(settings.data / "keys.json")
+        clock: Clock = DemoClock(settings.data / "clock") if settings.demo else system_clock
+        engine = create_engine(settings.database_url)
+        commits = Commits(engine, settings.book_id, keys, clock)
+        await commits.start()
+        return cls(settings, engine, keys, clock, commits, LocalSender(demo=settings.demo))
+
+    async def close(self) -> None:
+        """Finish what was begun: commands that were taken are committed, codes that were asked for are sent."""
+        await self.commits.stop()
+        await sms.all_sent()
+        await self.engine.dispose()
+
+    def move_clock(self, by: timedelta) -> datetime:
+        """Move a demo's clock ahead and answer its new time; `NotFound` where time cannot be moved."""
+        if not isinstance(self.clock, DemoClock):
+            raise NotFound(kind="clock")
+        return self.clock.advance(by)
+
+
+def bank_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Bank:
+    """The bank that a request is for."""
+    bank: Bank = connection.scope["litestar_app"].state.bank
+    return bank
