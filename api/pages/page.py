@@ -152,8 +152,8 @@ def show(request: AnyRequest, template: str, *, way: str = "", status: int = 200
 
 
 def go(path: str, **query: Any) -> Redirect:
-    """On to another page after a form was taken, so that reloading it sends nothing again."""
-    found = urlencode({name: str(value) for name, value in query.items() if value}, doseq=True)
+    """On to another page after a form was taken, so that reloading it sends nothing again. A list is several values."""
+    found = urlencode({name: value for name, value in query.items() if value}, doseq=True)
     return Redirect(f"{path}?{found}" if found else path, status_code=303)
 
 
