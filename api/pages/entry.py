@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import Response, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Redirect
 
 from api.auth import address_of, sign_in_with, sign_out_from, visitor_of
@@ -72,7 +72,7 @@ async def home(request: AnyRequest) -> Response[Any]:
 async def sign_in(
     request: AnyRequest,
     by: str = "password",
-    next_page: Annotated[str, Parameter(query="next")] = "/",
+    next_page: Annotated[str, QueryParameter(name="next")] = "/",
 ) -> Response[Any]:
     """The page to sign in, by password or by a code sent to the phone."""
     if visitor_of(request).session is not None:
