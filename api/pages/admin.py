@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromQuery
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.pages.forms import Form, as_uuid
@@ -32,7 +33,7 @@ def administrator(request: AnyRequest) -> Session:
 
 
 @get("/admin")
-async def admin(request: AnyRequest, added: str | None = None) -> Response[Any]:
+async def admin(request: AnyRequest, added: FromQuery[str | None] = None) -> Response[Any]:
     """Stations, funds and people of the administrator's branch."""
     session, bank = administrator(request), bank_of(request)
     who: dict[str, Any] = {"actor_id": session.member_id, "roles": ROLES, "now": bank.clock()}

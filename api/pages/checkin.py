@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery
 
 from api import tickets
 from api.auth import visitor_of
@@ -21,7 +22,7 @@ from timebank.ids import uuid7
 
 
 @get("/K/{code:str}")
-async def scanned(request: AnyRequest, code: str) -> Response[Any]:
+async def scanned(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
     """A station's code was opened. Nothing is changed; the moment is kept in a ticket for this browser.
 
     A stranger learns nothing from it, not even where the station is.
@@ -36,7 +37,7 @@ async def scanned(request: AnyRequest, code: str) -> Response[Any]:
 
 
 @get("/check-in")
-async def confirm(request: AnyRequest, ticket: str = "") -> Response[Any]:
+async def confirm(request: AnyRequest, ticket: FromQuery[str] = "") -> Response[Any]:
     """Where and when was scanned, and one button: in or, for who is in already, out."""
     session, bank = member(request), bank_of(request)
     now = bank.clock()
@@ -85,7 +86,7 @@ async def punch(request: AnyRequest) -> Response[Any]:
 
 
 @get("/check-in/{id:uuid}")
-async def done(request: AnyRequest, id: UUID, kind: str = "in") -> Response[Any]:
+async def done(request: AnyRequest, id: FromPath[UUID], kind: FromQuery[str] = "in") -> Response[Any]:
     """What became of a check-in or check-out."""
     session, bank = member(request), bank_of(request)
     spoken = speaker(request)

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromQuery
 from timebank.redemptions import Fulfil
 
 from api.pages.forms import Form, as_uuid
@@ -33,7 +34,10 @@ def read(bank: Bank, text: str) -> tuple[int | None, str | None]:
 
 @get("/counter")
 async def counter(
-    request: AnyRequest, code: str = "", station: str | None = None, answer: str | None = None
+    request: AnyRequest,
+    code: FromQuery[str] = "",
+    station: FromQuery[str | None] = None,
+    answer: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """The field for the next code; with a code, what it is and whose; with an answer, what was handed over."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()

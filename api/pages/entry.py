@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import Response, get, post
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect
 
 from api.auth import address_of, sign_in_with, sign_out_from, visitor_of
@@ -29,7 +29,7 @@ PREVIEW = 3
 
 
 @get("/static/{digest:str}/{name:str}")
-async def own_file(digest: str, name: str) -> Response[bytes]:
+async def own_file(digest: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """A style sheet, script or picture of ours. `digest` is there for browsers, which may keep the file for ever."""
     if name not in FILES:
         raise Problem("not_found")
@@ -71,7 +71,7 @@ async def home(request: AnyRequest) -> Response[Any]:
 @get("/sign-in")
 async def sign_in(
     request: AnyRequest,
-    by: str = "password",
+    by: FromQuery[str] = "password",
     next_page: Annotated[str, QueryParameter(name="next")] = "/",
 ) -> Response[Any]:
     """The page to sign in, by password or by a code sent to the phone."""

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery
 from timebank.redemptions import Cancel, Redeem
 
 from api import qr
@@ -43,7 +44,7 @@ async def rewards(request: AnyRequest) -> Response[Any]:
 
 
 @get("/rewards/{reward_id:uuid}")
-async def reward(request: AnyRequest, reward_id: UUID, answer: str | None = None) -> Response[Any]:
+async def reward(request: AnyRequest, reward_id: FromPath[UUID], answer: FromQuery[str | None] = None) -> Response[Any]:
     """One reward, what it costs and what would be left, and the button."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     spoken = speaker(request)
@@ -73,7 +74,7 @@ async def reward(request: AnyRequest, reward_id: UUID, answer: str | None = None
 
 
 @post("/rewards/{reward_id:uuid}", status_code=303)
-async def redeem(request: AnyRequest, reward_id: UUID) -> Response[Any]:
+async def redeem(request: AnyRequest, reward_id: FromPath[UUID]) -> Response[Any]:
     """Redeem a reward: the points are held, and the code is shown."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     id = form.uuid("id")
@@ -84,7 +85,7 @@ async def redeem(request: AnyRequest, reward_id: UUID) -> Response[Any]:
 
 
 @get("/codes")
-async def codes(request: AnyRequest, before: str | None = None) -> Response[Any]:
+async def codes(request: AnyRequest, before: FromQuery[str | None] = None) -> Response[Any]:
     """A member's redemptions: first what can be collected, then the rest by age."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     async with bank.engine.connect() as connection:
@@ -101,7 +102,9 @@ async def codes(request: AnyRequest, before: str | None = None) -> Response[Any]
 
 
 @get("/codes/{redemption_id:uuid}")
-async def code(request: AnyRequest, redemption_id: UUID, answer: str | None = None) -> Response[Any]:
+async def code(
+    request: AnyRequest, redemption_id: FromPath[UUID], answer: FromQuery[str | None] = None
+) -> Response[Any]:
     """One redemption: its QR and digits while it can be collected, and what became of it afterwards."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     async with bank.engine.connect() as connection:
@@ -135,7 +138,7 @@ def told(request: AnyRequest, answer: Answer | None, state: str) -> Shown | None
 
 
 @post("/codes/{redemption_id:uuid}/cancel", status_code=303)
-async def cancel(request: AnyRequest, redemption_id: UUID) -> Response[Any]:
+async def cancel(request: AnyRequest, redemption_id: FromPath[UUID]) -> Response[Any]:
     """Give a redemption up, and get the points back."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     id = form.uuid("id")
@@ -144,7 +147,7 @@ async def cancel(request: AnyRequest, redemption_id: UUID) -> Response[Any]:
 
 
 @get("/R/{code_text:str}")
-async def redemption_code(request: AnyRequest, code_text: str) -> Response[Any]:
+async def redemption_code(request: AnyRequest, code_text: FromPath[str]) -> Response[Any]:
     """A redemption's QR was opened: a clerk is led to the counter with it, anybody else learns nothing."""
     if holds_role(visitor_of(request).session, *COUNTER_ROLES):
         return go("/counter", code=code_text)

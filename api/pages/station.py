@@ -4,6 +4,7 @@ from typing import Any, Literal, cast
 from uuid import UUID
 
 from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery
 
 from api import qr
 from api.pages.forms import Form, as_uuid
@@ -76,7 +77,7 @@ def picture(bank: Bank, number: int, device: int, slot: int) -> dict[str, Any]:
 
 
 @get("/stations/{number:int}/screen")
-async def screen(request: AnyRequest, number: int) -> Response[Any]:
+async def screen(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """The page for the station's tablet or old computer: the code, the clock, how many are here."""
     station, people_in, slots = await at_screen(request, number)
     now = bank_of(request).clock()
@@ -97,7 +98,7 @@ async def screen(request: AnyRequest, number: int) -> Response[Any]:
 
 
 @get("/stations/{number:int}/screen.json")
-async def screen_codes(request: AnyRequest, number: int) -> Response[dict[str, Any]]:
+async def screen_codes(request: AnyRequest, number: FromPath[int]) -> Response[dict[str, Any]]:
     """The next codes for a screen that is open, and the bank's time in milliseconds."""
     _, people_in, slots = await at_screen(request, number)
     now = int(bank_of(request).clock().timestamp() * 1000)
@@ -108,7 +109,9 @@ async def screen_codes(request: AnyRequest, number: int) -> Response[dict[str, A
 
 
 @get("/queue")
-async def queue(request: AnyRequest, station: str | None = None, after: str | None = None) -> Response[Any]:
+async def queue(
+    request: AnyRequest, station: FromQuery[str | None] = None, after: FromQuery[str | None] = None
+) -> Response[Any]:
     """What waits for this manager: what may be verified in one tap first, then what a person has to look at."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     if not holds_role(session, *QUEUE_ROLES):
@@ -173,7 +176,7 @@ async def verify_together(request: AnyRequest) -> Response[Any]:
 
 
 @get("/queue/{record_id:uuid}")
-async def decide(request: AnyRequest, record_id: UUID, answer: str | None = None) -> Response[Any]:
+async def decide(request: AnyRequest, record_id: FromPath[UUID], answer: FromQuery[str | None] = None) -> Response[Any]:
     """One record with its evidence, and the three things that can be decided."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     spoken = speaker(request)
@@ -195,7 +198,7 @@ async def decide(request: AnyRequest, record_id: UUID, answer: str | None = None
 
 
 @post("/queue/{record_id:uuid}", status_code=303)
-async def decided(request: AnyRequest, record_id: UUID) -> Response[Any]:
+async def decided(request: AnyRequest, record_id: FromPath[UUID]) -> Response[Any]:
     """Verify, adjust or reject one record."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     id, verdict = form.uuid("id"), form.text("verdict")

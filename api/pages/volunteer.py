@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import Response, get
+from litestar.params import FromQuery
 
 from api.pages.page import AnyRequest, member, show
 from api.state import bank_of
@@ -13,7 +14,7 @@ UNITS = ("point", "minute")
 
 
 @get("/records")
-async def my_records(request: AnyRequest, before: str | None = None) -> Response[Any]:
+async def my_records(request: AnyRequest, before: FromQuery[str | None] = None) -> Response[Any]:
     """A volunteer's own service records, the latest first."""
     session, bank = member(request), bank_of(request)
     async with bank.engine.connect() as connection:
@@ -28,7 +29,9 @@ async def my_records(request: AnyRequest, before: str | None = None) -> Response
 
 
 @get("/statement")
-async def statement(request: AnyRequest, unit: str = "point", before: str | None = None) -> Response[Any]:
+async def statement(
+    request: AnyRequest, unit: FromQuery[str] = "point", before: FromQuery[str | None] = None
+) -> Response[Any]:
     """Every line of a balance with what it came from: check-in, check-out, who verified it, under which rules."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     unit = unit if unit in UNITS else "point"

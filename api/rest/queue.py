@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response
+from litestar.params import FromPath
 from msgspec import Meta
 
 from api.auth import member_of
@@ -159,7 +160,7 @@ async def queue(request: AnyRequest) -> Response[Any]:
 
 
 @reading("/queue/{record_id:uuid}", Operation(Evidence, refusals=("not_found",)))
-async def evidence(request: AnyRequest, record_id: UUID) -> Response[Any]:
+async def evidence(request: AnyRequest, record_id: FromPath[UUID]) -> Response[Any]:
     """One record of the manager's branch, decided or not, with its scans."""
     bank, actor_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:

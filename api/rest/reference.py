@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import Response
+from litestar.params import FromPath
 
 from api.openapi import document
 from api.problems import Problem
@@ -41,7 +42,7 @@ async def errors() -> Response[Any]:
 
 
 @reading("/errors/{code:str}", Operation(ErrorCode, refusals=("not_found",)))
-async def error(code: str) -> Response[Any]:
+async def error(code: FromPath[str]) -> Response[Any]:
     """One of them: the address that a problem's `type` leads to."""
     if code not in ERRORS:
         raise Problem("not_found")

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response
+from litestar.params import FromPath
 from timebank.redemptions import Cancel, Redeem
 
 from api.auth import member_of
@@ -136,7 +137,7 @@ async def rewards(request: AnyRequest) -> Response[Any]:
 
 
 @reading("/rewards/{reward_id:uuid}", Operation(Reward, refusals=("not_found",)))
-async def reward(request: AnyRequest, reward_id: UUID) -> Response[Any]:
+async def reward(request: AnyRequest, reward_id: FromPath[UUID]) -> Response[Any]:
     """One of them."""
     bank, member_id, now = bank_of(request), member_of(request).member_id, bank_of(request).clock()
     async with bank.engine.connect() as connection:
@@ -175,7 +176,7 @@ async def redemptions(request: AnyRequest) -> Response[Any]:
 
 
 @reading("/redemptions/{redemption_id:uuid}", Operation(Redemption, refusals=("not_found",)))
-async def redemption(request: AnyRequest, redemption_id: UUID) -> Response[Any]:
+async def redemption(request: AnyRequest, redemption_id: FromPath[UUID]) -> Response[Any]:
     """One of them, with its code."""
     bank, member_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
@@ -203,7 +204,7 @@ async def redeem(request: AnyRequest) -> Response[Any]:
     "/redemptions/{redemption_id:uuid}/cancellation",
     Operation(CommandAnswer, Cancellation, 201, ("not_found", "already_ended", "id_reused")),
 )
-async def cancel(request: AnyRequest, redemption_id: UUID) -> Response[Any]:
+async def cancel(request: AnyRequest, redemption_id: FromPath[UUID]) -> Response[Any]:
     """Give a redemption up; its points go back where they came from."""
     body = await body_of(request, Cancellation)
     command = Cancel(id=command_id(body.id), actor_id=member_of(request).member_id, redemption_id=redemption_id)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response
+from litestar.params import FromPath
 from msgspec import Meta
 
 from api.auth import member_of
@@ -109,7 +110,7 @@ async def my_stations(request: AnyRequest) -> Response[Any]:
 
 
 @reading("/stations/{number:int}/codes", Operation(ScreenCodes, refusals=("not_found",)))
-async def screen_codes(request: AnyRequest, number: int) -> Response[Any]:
+async def screen_codes(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """What the screen of a station shows from now on."""
     bank, actor_id, now = bank_of(request), member_of(request).member_id, bank_of(request).clock()
     async with bank.engine.connect() as connection:
