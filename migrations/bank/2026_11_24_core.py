@@ -12,7 +12,7 @@ from alembic import op
 revision = "bank_2026_11_24_core"
 down_revision = None
 branch_labels = ("bank",)
-depends_on = "ledger@head"
+depends_on = "ledger_2026_11_24_book"
 
 APPEND_ONLY = ("audit_entry", "command", "decision", "policy_version", "punch", "redemption_part")
 CHANGEABLE = (
