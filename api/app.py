@@ -19,8 +19,8 @@ def create_app(bank: Bank | None = None) -> Litestar:
 
     Raises `guards.Unguarded` when a route is open to nobody knows whom.
     """
-    if bank is None:
-        logs.configure(from_environment().log_level)
+    settings = bank.settings if bank else from_environment()
+    logs.configure(settings.log_level)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -28,7 +28,7 @@ def create_app(bank: Bank | None = None) -> Litestar:
         if bank is not None:
             yield
             return
-        app.state.bank = await Bank.open(from_environment())
+        app.state.bank = await Bank.open(settings)
         try:
             yield
         finally:

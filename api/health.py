@@ -1,13 +1,14 @@
 """For whoever watches over the service: does it live, is it ready, how busy is it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import to_tuple
 from litestar import Request, Response, get
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -92,13 +93,30 @@ class Commands(Collector):
 
 
 @cache
-def heads() -> frozenset[str]:
-    """The last migration of each branch that this version ships."""
+def scripts() -> ScriptDirectory:
+    """The migrations that this version ships."""
     config, home = Config(), Path(migrations.__file__).parent
     config.set_main_option("script_location", str(home))
     config.set_main_option("path_separator", "os")
     config.set_main_option("version_locations", os.pathsep.join((str(home / "ledger"), str(home / "bank"))))
-    return frozenset(ScriptDirectory.from_config(config).get_heads())
+    return ScriptDirectory.from_config(config)
+
+
+def is_current(versions: Collection[str]) -> bool:
+    """Whether a database with these rows in `alembic_version` has every migration that this version ships, and no
+    other. A revision that another one depends on has no row of its own.
+    """
+    reached: set[str] = set()
+    waiting = list(versions)
+    known = {script.revision: script for script in scripts().walk_revisions()}
+    while waiting:
+        revision = waiting.pop()
+        if revision not in known:
+            return False
+        reached.add(revision)
+        script = known[revision]
+        waiting += [*to_tuple(script.down_revision, ()), *to_tuple(script.dependencies, ())]
+    return reached == set(known)
 
 
 @get("/health/live")
@@ -112,8 +130,8 @@ async def ready(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     """The database answers, its schema is the one that this version needs, and commands are taken. Else 503."""
     bank = bank_of(request)
     async with bank.engine.connect() as connection:
-        found = set((await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars())
-    if found != heads() or not bank.commits.running:
+        versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
+    if not is_current(versions) or not bank.commits.running:
         raise Problem("busy")
     return Response({"status": "ready"})
 

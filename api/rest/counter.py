@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from litestar import Response
 from msgspec import Meta
 from timebank.redemptions import Fulfil
@@ -20,6 +19,7 @@ from api.rest.operation import (
     command_id,
     give,
     settled,
+    shaped,
     writing,
 )
 from api.state import Bank, bank_of
@@ -90,12 +90,15 @@ async def look_up(request: AnyRequest) -> Response[Any]:
         )
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id])
     name = names.get(row.member_id)
-    facts = {
-        "redemption_id": row.id,
-        "name": catalogue.masked(name) if name else None,
-        "refusal": catalogue.counter_refusal(row),
-    }
-    return give(msgspec.convert({**row._mapping, **facts}, Shown))
+    return give(
+        shaped(
+            row,
+            Shown,
+            redemption_id=row.id,
+            name=catalogue.masked(name) if name else None,
+            refusal=catalogue.counter_refusal(row),
+        )
+    )
 
 
 @writing("/fulfilments", Operation(CommandAnswer, HandOver, 201, REFUSALS))

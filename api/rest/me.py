@@ -18,6 +18,7 @@ from api.rest.operation import (
     give,
     limit_of,
     reading,
+    shaped,
     text_query,
 )
 from api.rest.queue import Punch, Record
@@ -155,7 +156,7 @@ async def me(request: AnyRequest) -> Response[Any]:
                 for grant in session.grants
             ],
             balance=msgspec.convert(balance, Balance, from_attributes=True),
-            stay=msgspec.convert(stay, Stay, from_attributes=True) if stay else None,
+            stay=shaped(stay, Stay) if stay else None,
             csrf=visitor_of(request).csrf,
         )
     )
@@ -208,7 +209,7 @@ async def my_records(request: AnyRequest) -> Response[Any]:
     before, limit = cursor_of(request), limit_of(request)
     async with bank.engine.connect() as connection:
         page = await records.mine(connection, bank.book_id, member_id, before=before, limit=limit)
-    found = [msgspec.convert(row, MyRecord, from_attributes=True) for row in page.rows]
+    found = [shaped(row, MyRecord) for row in page.rows]
     return give(MyRecords(records=found, following=following(page.following)))
 
 

@@ -18,6 +18,7 @@ from timebank.cursors import Cursor
 
 AnyRequest = Request[Any, Any, Any]
 T = TypeVar("T", bound="Body")
+A = TypeVar("A", bound="Answered")
 Handler = Callable[..., Awaitable[Response[Any]]]
 
 JSON_TYPE = "application/json"
@@ -97,6 +98,11 @@ async def body_of(request: AnyRequest, shape: type[T]) -> T:
 def give(value: Any, status: int = 200) -> Response[bytes]:
     """An answer in JSON."""
     return Response(msgspec.json.encode(value), status_code=status, media_type=JSON_TYPE)
+
+
+def shaped(row: Any, shape: type[A], **more: Any) -> A:
+    """A row as a `shape`, with what the row itself does not have; columns that the shape does not name stay out."""
+    return msgspec.convert({**{str(name): value for name, value in row._mapping.items()}, **more}, shape)
 
 
 def settled(id: UUID, answer: Answer) -> Response[bytes]:

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import msgspec
 from litestar import Response
 from litestar.params import FromPath
 from msgspec import Meta
@@ -25,6 +24,7 @@ from api.rest.operation import (
     limit_of,
     reading,
     settled,
+    shaped,
     writing,
 )
 from api.state import bank_of
@@ -167,13 +167,13 @@ async def evidence(request: AnyRequest, record_id: FromPath[UUID]) -> Response[A
         row = await records.to_decide(connection, bank.book_id, record_id, actor_id=actor_id, now=bank.clock())
         scans = await records.punches(connection, bank.book_id, record_id)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id])
-    punches = [msgspec.convert(scan, Punch, from_attributes=True) for scan in scans]
+    punches = [shaped(scan, Punch) for scan in scans]
     return give(Evidence(record=seen(row, names), punches=punches))
 
 
 def seen(row: Any, names: dict[UUID, str]) -> QueueRecord:
     """A row of the queue as its manager sees it."""
-    return msgspec.convert({**row._mapping, "member_name": names.get(row.member_id)}, QueueRecord, from_attributes=True)
+    return shaped(row, QueueRecord, member_name=names.get(row.member_id))
 
 
 @writing("/decisions", Operation(CommandAnswer, Decision, 201, REFUSALS))

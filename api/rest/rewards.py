@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from litestar import Response
 from litestar.params import FromPath
 from timebank.redemptions import Cancel, Redeem
@@ -24,6 +23,7 @@ from api.rest.operation import (
     limit_of,
     reading,
     settled,
+    shaped,
     writing,
 )
 from api.state import Bank, bank_of
@@ -150,14 +150,12 @@ async def reward(request: AnyRequest, reward_id: FromPath[UUID]) -> Response[Any
 
 def offered(offer: catalogue.Offer) -> Reward:
     """An offer for a program."""
-    return msgspec.convert(
-        {
-            **offer.reward._mapping,
-            "missing_points": offer.missing_points,
-            "refusal": offer.refusal,
-            "places": [dict(place._mapping) for place in offer.places],
-        },
+    return shaped(
+        offer.reward,
         Reward,
+        missing_points=offer.missing_points,
+        refusal=offer.refusal,
+        places=[shaped(place, Place) for place in offer.places],
     )
 
 
@@ -186,7 +184,7 @@ async def redemption(request: AnyRequest, redemption_id: FromPath[UUID]) -> Resp
 
 def redeemed(bank: Bank, row: Any) -> Redemption:
     """A redemption for its owner."""
-    return msgspec.convert({**row._mapping, "code": catalogue.code_text(bank.keys, row.number)}, Redemption)
+    return shaped(row, Redemption, code=catalogue.code_text(bank.keys, row.number))
 
 
 @writing("/redemptions", Operation(CommandAnswer, Wish, 201, REDEEM_REFUSALS))

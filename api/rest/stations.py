@@ -20,6 +20,7 @@ from api.rest.operation import (
     command_id,
     give,
     reading,
+    shaped,
     writing,
 )
 from api.state import bank_of
@@ -106,7 +107,7 @@ async def my_stations(request: AnyRequest) -> Response[Any]:
     bank, actor_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
         rows = await overview.stations(connection, bank.book_id, actor_id=actor_id, roles=QUEUE_ROLES, now=bank.clock())
-    return give(Stations(stations=[msgspec.convert(dict(row._mapping), Station) for row in rows]))
+    return give(Stations(stations=[shaped(row, Station) for row in rows]))
 
 
 @reading("/stations/{number:int}/codes", Operation(ScreenCodes, refusals=("not_found",)))
