@@ -92,11 +92,14 @@ async def codes(request: AnyRequest, before: FromQuery[str | None] = None) -> Re
         page = await catalogue.my_redemptions(
             connection, bank.book_id, session.member_id, now=now, before=Cursor.read(before)
         )
+        due = []
+        if before is None:
+            due = list(await catalogue.to_collect(connection, bank.book_id, session.member_id, now=now))
     return show(
         request,
         "catalogue/codes.html",
         way="/codes",
-        redemptions=page.rows,
+        redemptions=[*due, *(row for row in page.rows if row.state != "held")],
         older=f"/codes?before={page.following}" if page.following else None,
     )
 
