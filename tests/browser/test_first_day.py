@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESK, PHONE, Open, Service, keep_picture, read_picture
-from timebank import policy
+from timebank import codes, policy
 
 WORDS: dict[str, dict[str, Any]] = {
     "en": {
@@ -82,9 +82,10 @@ def test_the_first_day(service: Service, opened: Open, language: str) -> None:
     before = points_of(phone)
 
     # Two hours later the screen has moved on by itself.
-    shown = screen.get_attribute("[data-screen]", "data-slot")
+    shown = int(screen.get_attribute("[data-screen]", "data-slot") or 0)
     phone.click(".demo button")
-    screen.wait_for_function("shown => document.querySelector('[data-screen]').dataset.slot > shown", arg=shown)
+    moved = f"document.querySelector('[data-screen]').dataset.slot >= {shown + 2 * 3600 // codes.SLOT_SECONDS}"
+    screen.wait_for_function(moved)
     phone.goto(scan(screen))
     phone.click("form[action='/check-in'] button")
     expect(phone.locator("h1")).to_have_text(words["out"])
