@@ -65,14 +65,16 @@ def read(connection: AnyConnection, ticket: str, now: datetime) -> StationScan:
             # The bank has a clock of its own, which is compared below.
             options={"require": REQUIRED, "verify_exp": False, "verify_iat": False},
         )
-    except (jwt.InvalidTokenError, TypeError, ValueError):
+        ends_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
+        scanned_at = EPOCH + timedelta(microseconds=int(claims["at"]))
+    except (jwt.InvalidTokenError, TypeError, ValueError, OverflowError):
         raise CodeForged() from None
     if claims["browser"] != browser_of(connection):
         raise CodeForged()
-    if now >= datetime.fromtimestamp(claims["exp"], UTC):
+    if now >= ends_at:
         raise CodeExpired()
     # The code was live at that moment, and is read as of then.
-    return read_station_code(keys.station, claims["code"], EPOCH + timedelta(microseconds=claims["at"]))
+    return read_station_code(keys.station, str(claims["code"]), scanned_at)
 
 
 def try_read(connection: AnyConnection, text: str, now: datetime) -> tuple[StationScan | None, str | None]:

@@ -125,7 +125,7 @@ FIELDS: list[tuple[str, dict[str, Any], str, str]] = [
     ("decisions", {"id": ID, "record_id": ID, "verdict": "adjust", "minutes": "60"}, "minutes", "type"),
     ("decisions", {"id": ID, "record_id": ID, "verdict": "adjust", "minutes": True}, "minutes", "type"),
     ("decisions", {"id": ID, "record_id": ID, "verdict": "reject", "reason": "x" * 501}, "reason", "too_long"),
-    ("decisions/bulk", {"decisions": [{"id": ID}]}, "decisions[...].record_id", "missing"),
+    ("decisions/bulk", {"decisions": [{"id": ID}]}, "decisions[0].record_id", "missing"),
 ]
 
 
@@ -207,9 +207,7 @@ async def test_strange_codes_are_refused(town: Town, text: str) -> None:
 
 async def test_a_sender_who_hangs_up_in_the_middle_gets_a_problem_nobody_reads(town: Town) -> None:
     sent: list[dict[str, Any]] = []
-    messages = iter(
-        [{"type": "http.request", "body": b'{"phone":', "more_body": True}, {"type": "http.disconnect"}]
-    )
+    messages = iter([{"type": "http.request", "body": b'{"phone":', "more_body": True}, {"type": "http.disconnect"}])
 
     async def receive() -> Any:
         return next(messages)
@@ -243,13 +241,13 @@ class Pair(Body, frozen=True):
     """Two fields."""
 
     one: int
-    two: list[str] = []
+    two: tuple[str, ...] = ()
 
 
 def test_depth_is_counted_outside_of_texts() -> None:
     text = "[" * 40 + '\\"' + "{" * 40
     body = json.dumps({"one": 1, "two": [text]}).encode()
-    assert read_json(body, Pair).two == [text]
+    assert read_json(body, Pair).two == (text,)
     shallow = b'{"one": 1, "two": [' + b",".join([b'"[]"'] * 40) + b"]}"
     assert len(read_json(shallow, Pair).two) == 40
     nested = b'{"one":' + b"[" * (DEPTH_LIMIT - 1) + b"]" * (DEPTH_LIMIT - 1) + b"}"
@@ -261,7 +259,7 @@ def test_depth_is_counted_outside_of_texts() -> None:
 
 
 def test_surrogate_pairs_that_are_whole_are_text() -> None:
-    assert read_json(b'{"one": 1, "two": ["\\ud83d\\ude00"]}', Pair).two == ["😀"]
+    assert read_json(b'{"one": 1, "two": ["\\ud83d\\ude00"]}', Pair).two == ("😀",)
 
 
 def test_every_complaint_has_a_reason() -> None:
