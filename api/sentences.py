@@ -1,6 +1,6 @@
 """What every code says to people, in Chinese and English, and the HTTP status it is answered with.
 
-This is the one place where a refusal becomes words. `docs/reference/error-codes.md` is made from it, and a test
+This is the one place where a refusal becomes words. `docs/reference/errors.md` is held against it, and a test
 fails on a code anywhere in the code base that is missing here.
 """
 
@@ -119,6 +119,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "empty": ("不能为空", "it is empty"),
     "too_long": ("过长", "it is too long"),
     "range": ("超出范围", "it is out of range"),
+    "uuid7": ("须为第 7 版 UUID", "it is not a UUID of version 7"),
     "characters": ("含有不可用的字符", "it contains characters that cannot be used"),
     "phone": ("不是有效的电话号码", "it is not a phone number"),
     "code": ("编码格式不正确", "the code does not have the right form"),

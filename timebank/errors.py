@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 class BankError(Exception):
     """The request cannot be done, and nothing was changed.
 
-    `code` is stable and documented in docs/reference/error-codes.md; `data` holds what the sentence needs.
+    `code` is stable and documented in docs/reference/errors.md; `data` holds what the sentence needs.
     """
 
     code: ClassVar[str] = "unexpected"
