@@ -12,6 +12,7 @@ import pytest
 
 import api
 import timebank
+from api.guards import ACCESS
 from api.openapi import document
 from api.problems import FROM_SQLSTATE, FROM_STATUS
 from api.sentences import HOLDS, REASONS, SENTENCES, hold_words, sentence, status_of
@@ -172,3 +173,14 @@ def test_shapes_refuse_what_nobody_reads(town: Town) -> None:
     schemas = document(town.app)["components"]["schemas"]
     assert schemas["Scan"]["additionalProperties"] is False
     assert schemas["Scan"]["required"] == ["id", "code"]
+
+
+def test_the_reference_of_routes_is_the_table_of_guards() -> None:
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    words = {"anybody": "anybody", "members": "members", "machine": "this machine"}
+    documented = {route: cells[0] for route, cells in rows(page).items() if " /" in route}
+    assert documented == {
+        route: words.get(access.to) or " or ".join(access.roles)
+        for route, access in ACCESS.items()
+        if route.split()[1].startswith(("/api/", "/health/", "/metrics"))
+    }
