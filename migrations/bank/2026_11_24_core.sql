@@ -294,6 +294,8 @@ CREATE INDEX redemption_book_id_member_id_held_at_idx ON timebank.redemption (bo
 
 CREATE INDEX redemption_book_id_reward_id_member_id_held_at_idx ON timebank.redemption (book_id, reward_id, member_id, held_at);
 
+CREATE INDEX redemption_book_id_digits_idx ON timebank.redemption (book_id, digits);
+
 CREATE UNIQUE INDEX redemption_digits_key ON timebank.redemption (book_id, digits) WHERE state = 'held';
 
 CREATE INDEX redemption_held_idx ON timebank.redemption (book_id, expires_at) WHERE state = 'held';

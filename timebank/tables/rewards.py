@@ -97,6 +97,8 @@ redemption = Table(
     CheckConstraint("(state = 'held') = (ended_at IS NULL)", name="held_has_no_end"),
     CheckConstraint("(state = 'fulfilled') = (station_id IS NOT NULL)", name="fulfilled_somewhere"),
     CheckConstraint("digits ~ '^[0-9]{8}$'", name="digits"),
+    # By digits, also what was handed over already, to say so.
+    Index(None, "book_id", "digits"),
     # Eight digits name one redemption among those that can still be handed over.
     Index("redemption_digits_key", "book_id", "digits", unique=True, postgresql_where=text("state = 'held'")),
     Index("redemption_held_idx", "book_id", "expires_at", postgresql_where=text("state = 'held'")),

@@ -1,0 +1,536 @@
+"""Redemption: points are held, a code is shown, a clerk hands over; or it is cancelled, or its time runs out.
+
+A hold is a transfer out of the purses, the earliest expiry first; a release is its reversal, so that a refund goes
+back to exactly the purses it came from.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, Select, and_, any_, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.book import post, reversal
+from ledger.model import Outcome, Transfer
+from timebank import access, codes, policy, purses
+from timebank.commands import Answer, settle
+from timebank.rows import insert_rows
+from timebank.tables import member, redemption, redemption_part, region, reward, reward_place, station
+
+ROLES = ("clerk", "manager", "admin")
+# Draws of a number and digits that nobody has; with 40 bits and eight digits the second is already rare.
+DRAWS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redeem:
+    """Exchange points for one reward; the redemption gets the command's id."""
+
+    id: UUID
+    actor_id: UUID
+    reward_id: UUID
+
+    def content(self) -> tuple[object, ...]:
+        """What the member chose."""
+        return (self.reward_id,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Give a held redemption back; only the member who redeemed."""
+
+    id: UUID
+    actor_id: UUID
+    redemption_id: UUID
+
+    def content(self) -> tuple[object, ...]:
+        """What the member chose."""
+        return (self.redemption_id,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fulfil:
+    """Hand a reward over at a station: by the `number` of an authentic code, or by the `digits` that were read out."""
+
+    id: UUID
+    actor_id: UUID
+    station_id: UUID
+    number: int | None = None
+    digits: str | None = None
+
+    def content(self) -> tuple[object, ...]:
+        """What the clerk sent."""
+        return (self.station_id, self.number, self.digits)
+
+
+async def redeem(
+    connection: AsyncConnection, book_id: int, commands: Sequence[Redeem], now: datetime, *, secret: bytes
+) -> list[Answer]:
+    """Hold points for rewards. `ok` carries `redemption_id`, `number`, `digits`, `points`, `expires_at`.
+
+    Refused: `member_suspended`, `not_found`, `reward_closed`, `limit_reached`, `out_of_stock`, `points_short`,
+    `id_reused`. `secret` is the key that numbers and digits are drawn by.
+    """
+
+    async def decide(fresh: list[Redeem]) -> list[Answer]:
+        sitting = await sit(connection, book_id, fresh, now)
+        refused = {command.id: code for command in fresh if (code := choose(sitting, command))}
+        numbers = await draw_numbers(connection, book_id, secret, [row["id"] for row in sitting.redemptions])
+        for row in sitting.redemptions:
+            row["number"], row["digits"] = numbers[row["id"]]
+        await keep(connection, book_id, sitting)
+        made = {row["id"]: row for row in sitting.redemptions}
+        return [Answer(refused[command.id]) if command.id in refused else held(made[command.id]) for command in fresh]
+
+    return await settle(connection, book_id, "redeem", commands, now, decide)
+
+
+def held(row: dict[str, Any]) -> Answer:
+    """The answer to a redemption that is held."""
+    return Answer(
+        "ok",
+        {
+            "redemption_id": str(row["id"]),
+            "number": row["number"],
+            "digits": row["digits"],
+            "points": row["points"],
+            "expires_at": row["expires_at"].isoformat(),
+        },
+    )
+
+
+@dataclass
+class Sitting:
+    """What one batch of redemptions reads once, and what it writes once."""
+
+    book_id: int
+    now: datetime
+    states: dict[UUID, str]
+    # (member, reward): the rewards of the regions that each member's home lies in.
+    offered: set[tuple[UUID, UUID]]
+    rewards: dict[UUID, Row[Any]]
+    stock: dict[UUID, int]
+    this_month: Counter[tuple[UUID, UUID]]
+    purses: dict[UUID, dict[UUID, purses.Purse]]
+    redemptions: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Redeem], now: datetime) -> Sitting:
+    """Lock the members who spend, then the rewards, each in order of ids; read the rest in later statements."""
+    member_ids = sorted({command.actor_id for command in commands})
+    reward_ids = sorted({command.reward_id for command in commands})
+    locked = await connection.execute(
+        select(member.c.id, member.c.state)
+        .where(member.c.book_id == book_id, member.c.id.in_(member_ids))
+        .order_by(member.c.id)
+        .with_for_update(key_share=True)
+    )
+    states = {row.id: row.state for row in locked}
+    found = await connection.execute(
+        select(reward)
+        .where(reward.c.book_id == book_id, reward.c.id.in_(reward_ids))
+        .order_by(reward.c.id)
+        .with_for_update(key_share=True)
+    )
+    rewards = {row.id: row for row in found}
+    offered = await connection.execute(
+        select(member.c.id, reward.c.id)
+        .join(region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
+        .join(reward, and_(reward.c.book_id == member.c.book_id, reward.c.region_id == any_(region.c.path)))
+        .where(member.c.book_id == book_id, member.c.id.in_(member_ids), reward.c.id.in_(reward_ids))
+    )
+    zone = await purses.time_zone(connection, book_id)
+    counted = await connection.execute(
+        select(redemption.c.member_id, redemption.c.reward_id, func.count())
+        .where(
+            redemption.c.book_id == book_id,
+            redemption.c.member_id.in_(member_ids),
+            redemption.c.reward_id.in_(reward_ids),
+            redemption.c.state.in_(("held", "fulfilled")),
+            redemption.c.held_at >= month_start(now, zone),
+        )
+        .group_by(redemption.c.member_id, redemption.c.reward_id)
+    )
+    valid: dict[UUID, dict[UUID, purses.Purse]] = defaultdict(dict)
+    for purse in await purses.purses_of(connection, book_id, member_ids, today=now.astimezone(zone).date()):
+        valid[purse.member_id][purse.id] = purse
+    return Sitting(
+        book_id=book_id,
+        now=now,
+        states=states,
+        offered={(member_id, reward_id) for member_id, reward_id in offered},
+        rewards=rewards,
+        stock={row.id: row.stock for row in rewards.values()},
+        this_month=Counter({(member_id, reward_id): times for member_id, reward_id, times in counted}),
+        purses=valid,
+    )
+
+
+def month_start(now: datetime, zone: ZoneInfo) -> datetime:
+    """The first moment of the community's calendar month."""
+    return now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def choose(sitting: Sitting, command: Redeem) -> str | None:
+    """Walk one redemption; the code of its refusal, or None and it is made."""
+    row = sitting.rewards.get(command.reward_id)
+    asked = (command.actor_id, command.reward_id)
+    if sitting.states.get(command.actor_id) != "active":
+        return "member_suspended"
+    if row is None or asked not in sitting.offered:
+        return "not_found"
+    if row.state != "open" or row.starts_at > sitting.now or (row.ends_at is not None and row.ends_at <= sitting.now):
+        return "reward_closed"
+    if row.limit_per_month is not None and sitting.this_month[asked] >= row.limit_per_month:
+        return "limit_reached"
+    if sitting.stock[row.id] == 0:
+        return "out_of_stock"
+    own = sitting.purses.get(command.actor_id, {})
+    parts = policy.spend([(purse.id, purse.expires_on, purse.points) for purse in own.values()], row.price_points)
+    if parts is None:
+        return "points_short"
+    for purse_id, points in parts:
+        own[purse_id] = own[purse_id]._replace(points=own[purse_id].points - points)
+        sitting.parts.append(
+            {
+                "book_id": sitting.book_id,
+                "transfer_id": uuid5(command.id, f"hold/{purse_id}"),
+                "redemption_id": command.id,
+                "purse_id": purse_id,
+                "points": points,
+            }
+        )
+    sitting.stock[row.id] -= 1
+    sitting.this_month[asked] += 1
+    sitting.redemptions.append(
+        {
+            "book_id": sitting.book_id,
+            "id": command.id,
+            "number": 0,
+            "digits": "",
+            "member_id": command.actor_id,
+            "reward_id": row.id,
+            "points": row.price_points,
+            "state": "held",
+            "held_at": sitting.now,
+            "expires_at": sitting.now + timedelta(minutes=row.hold_minutes),
+        }
+    )
+    return None
+
+
+async def draw_numbers(
+    connection: AsyncConnection, book_id: int, secret: bytes, ids: Sequence[UUID]
+) -> dict[UUID, tuple[int, str]]:
+    """A number nobody ever had, and digits that no other held redemption has, for each new one. Should another
+    process take the same at this moment, the insert fails and the batch is sent again."""
+    drawn: dict[UUID, tuple[int, str]] = {}
+    for draw in range(DRAWS):
+        missing = {id_: codes.redemption_numbers(secret, id_, draw) for id_ in ids if id_ not in drawn}
+        if not missing:
+            break
+        taken = await connection.execute(
+            select(redemption.c.number, redemption.c.digits, redemption.c.state).where(
+                redemption.c.book_id == book_id,
+                or_(
+                    redemption.c.number.in_([number for number, _ in missing.values()]),
+                    and_(redemption.c.state == "held", redemption.c.digits.in_([d for _, d in missing.values()])),
+                ),
+            )
+        )
+        rows = taken.all()
+        numbers = {row.number for row in rows} | {number for number, _ in drawn.values()}
+        digits = {row.digits for row in rows if row.state == "held"} | {d for _, d in drawn.values()}
+        for id_, (number, read_out) in missing.items():
+            if number not in numbers and read_out not in digits:
+                drawn[id_] = (number, read_out)
+                numbers.add(number)
+                digits.add(read_out)
+    return drawn
+
+
+TAKE_STOCK = text("""
+    UPDATE timebank.reward AS r SET stock = r.stock + c.pieces
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:pieces AS integer[])) AS c (id, pieces)
+    WHERE r.book_id = :book_id AND r.id = c.id
+""")
+
+
+async def change_stock(connection: AsyncConnection, book_id: int, changes: Counter[UUID]) -> None:
+    """Add pieces to the stock of rewards that are locked already."""
+    if changes:
+        parameters = {"book_id": book_id, "ids": list(changes), "pieces": list(changes.values())}
+        await connection.execute(TAKE_STOCK, parameters)
+
+
+async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:
+    """Write the redemptions and hold their points."""
+    if not sitting.redemptions:
+        return
+    await change_stock(connection, book_id, Counter({id_: -n for id_, n in taken(sitting.redemptions).items()}))
+    await insert_rows(connection, redemption, sitting.redemptions)
+    await insert_rows(connection, redemption_part, sitting.parts)
+    holds = [
+        Transfer(
+            id=part["transfer_id"],
+            debit_id=part["purse_id"],
+            credit_id=purses.HELD,
+            unit=purses.POINT,
+            amount=part["points"],
+            code="hold",
+            occurred_at=sitting.now,
+            group_id=part["redemption_id"],
+            source={"redemption_id": str(part["redemption_id"])},
+        )
+        for part in sitting.parts
+    ]
+    require_ok(await post(connection, book_id, holds, sitting.now))
+
+
+def taken(redemptions: Iterable[dict[str, Any]]) -> Counter[UUID]:
+    """How many of each reward."""
+    return Counter(row["reward_id"] for row in redemptions)
+
+
+def require_ok(outcomes: Iterable[Outcome]) -> None:
+    """What was decided under the locks must be postable; otherwise nothing of it happens."""
+    for outcome in outcomes:
+        if outcome not in (Outcome.ok, Outcome.already_posted):
+            raise RuntimeError(f"posting of a redemption: {outcome}")
+
+
+async def cancel(connection: AsyncConnection, book_id: int, commands: Sequence[Cancel], now: datetime) -> list[Answer]:
+    """Give held points back to their purses, and the piece to the stock. `ok` carries `redemption_id`, `points`.
+
+    Refused: `not_found` (also somebody else's), `already_fulfilled`, `already_cancelled`, `redemption_timed_out`,
+    `id_reused`.
+    """
+
+    async def decide(fresh: list[Cancel]) -> list[Answer]:
+        ids = {command.redemption_id for command in fresh}
+        rows = await lock(
+            connection, select(redemption).where(redemption.c.book_id == book_id, redemption.c.id.in_(ids))
+        )
+        ended: dict[UUID, dict[str, Any]] = {}
+        answers = []
+        for command in fresh:
+            row = rows.get(command.redemption_id)
+            if row is None or row.member_id != command.actor_id:
+                answers.append(Answer("not_found"))
+            elif (state := ended.get(row.id, {}).get("state", row.state)) != "held":
+                answers.append(Answer(ENDED[state]))
+            else:
+                ended[row.id] = {"state": "cancelled", "ended_by": command.actor_id, "station_id": None}
+                answers.append(Answer("ok", {"redemption_id": str(row.id), "points": row.points}))
+        await release(connection, book_id, [rows[id_] for id_ in ended], ended, now)
+        return answers
+
+    return await settle(connection, book_id, "cancel", commands, now, decide)
+
+
+ENDED = {"fulfilled": "already_fulfilled", "cancelled": "already_cancelled", "timed_out": "redemption_timed_out"}
+
+
+async def fulfil(connection: AsyncConnection, book_id: int, commands: Sequence[Fulfil], now: datetime) -> list[Answer]:
+    """Hand rewards over, each once. `ok` carries `redemption_id`, `reward_id`, `member_id`, `points`, `at`.
+
+    Refused: `role_not_allowed` (no clerk there), `not_found`, `wrong_place` (not a pick-up place; digits mean nothing
+    elsewhere and are `not_found`), `already_fulfilled`, `already_cancelled`, `redemption_timed_out`, `id_reused`.
+    """
+
+    async def decide(fresh: list[Fulfil]) -> list[Answer]:
+        allowed = await desks(connection, book_id, fresh, now)
+        rows = list((await lock(connection, asked_for(book_id, fresh))).values())
+        places = await pick_up_places(connection, book_id, {row.reward_id for row in rows})
+        ended: dict[UUID, dict[str, Any]] = {}
+        answers = []
+        for command in fresh:
+            if (command.actor_id, command.station_id) not in allowed:
+                answers.append(Answer("role_not_allowed"))
+                continue
+            row = pick(rows, places, command)
+            if row is None:
+                answers.append(Answer("not_found"))
+            elif (row.reward_id, command.station_id) not in places:
+                answers.append(Answer("wrong_place"))
+            elif (state := ended.get(row.id, {}).get("state", row.state)) != "held":
+                answers.append(Answer(ENDED[state]))
+            elif row.expires_at <= now:
+                answers.append(Answer("redemption_timed_out"))
+            else:
+                end = {"state": "fulfilled", "ended_by": command.actor_id, "station_id": command.station_id}
+                ended[row.id] = end
+                answers.append(handed_over(row, now))
+        await hand_over(connection, book_id, [row for row in rows if row.id in ended], ended, now)
+        return answers
+
+    return await settle(connection, book_id, "fulfil", commands, now, decide)
+
+
+def handed_over(row: Row[Any], now: datetime) -> Answer:
+    """The answer to a redemption that is handed over now."""
+    ids = {"redemption_id": row.id, "reward_id": row.reward_id, "member_id": row.member_id}
+    plain = {name: str(value) for name, value in ids.items()}
+    return Answer("ok", {**plain, "points": row.points, "at": now.isoformat()})
+
+
+def asked_for(book_id: int, commands: Sequence[Fulfil]) -> Select[Any]:
+    """The redemptions that may be meant."""
+    return select(redemption).where(
+        redemption.c.book_id == book_id,
+        or_(
+            redemption.c.number.in_([command.number for command in commands if command.number is not None]),
+            redemption.c.digits.in_([command.digits for command in commands if command.digits is not None]),
+        ),
+    )
+
+
+def pick(rows: Sequence[Row[Any]], places: set[tuple[UUID, UUID]], command: Fulfil) -> Row[Any] | None:
+    """The redemption that a command means; by digits, what can still be collected here, else the latest that was."""
+    if command.number is not None:
+        return next((row for row in rows if row.number == command.number), None)
+    here = [row for row in rows if row.digits == command.digits and (row.reward_id, command.station_id) in places]
+    return max(here, key=lambda row: (row.state == "held", row.held_at), default=None)
+
+
+async def desks(
+    connection: AsyncConnection, book_id: int, commands: Sequence[Fulfil], now: datetime
+) -> set[tuple[UUID, UUID]]:
+    """(actor, station) where the actor may hand over."""
+    rows = await connection.execute(
+        select(member.c.id, station.c.id).where(
+            member.c.book_id == book_id,
+            member.c.id.in_({command.actor_id for command in commands}),
+            member.c.state == "active",
+            station.c.book_id == book_id,
+            station.c.id.in_({command.station_id for command in commands}),
+            access.in_branch(member.c.id, ROLES, now),
+        )
+    )
+    return {(actor_id, station_id) for actor_id, station_id in rows}
+
+
+async def pick_up_places(
+    connection: AsyncConnection, book_id: int, reward_ids: Iterable[UUID]
+) -> set[tuple[UUID, UUID]]:
+    """(reward, station) where each may be handed over."""
+    rows = await connection.execute(
+        select(reward_place.c.reward_id, reward_place.c.station_id).where(
+            reward_place.c.book_id == book_id, reward_place.c.reward_id.in_(list(reward_ids))
+        )
+    )
+    return {(reward_id, station_id) for reward_id, station_id in rows}
+
+
+async def lock(connection: AsyncConnection, query: Select[Any]) -> dict[UUID, Row[Any]]:
+    """The redemptions of a query, locked in order of ids, as they are after the wait."""
+    ordered = query.order_by(redemption.c.id).with_for_update(key_share=True)
+    return {row.id: row for row in await connection.execute(ordered)}
+
+
+END = text("""
+    UPDATE timebank.redemption AS r
+    SET state = e.state, ended_at = :now, ended_by = e.ended_by, station_id = e.station_id
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:ended_by AS uuid[]), CAST(:station_ids AS uuid[]))
+      AS e (id, state, ended_by, station_id)
+    WHERE r.book_id = :book_id AND r.id = e.id
+""")
+
+
+async def end(connection: AsyncConnection, book_id: int, ended: dict[UUID, dict[str, Any]], now: datetime) -> None:
+    """Write how redemptions ended."""
+    parameters = {
+        "book_id": book_id,
+        "now": now,
+        "ids": list(ended),
+        "states": [each["state"] for each in ended.values()],
+        "ended_by": [each["ended_by"] for each in ended.values()],
+        "station_ids": [each["station_id"] for each in ended.values()],
+    }
+    await connection.execute(END, parameters)
+
+
+async def release(
+    connection: AsyncConnection,
+    book_id: int,
+    rows: Sequence[Row[Any]],
+    ended: dict[UUID, dict[str, Any]],
+    now: datetime,
+) -> None:
+    """End redemptions without handing over: stock back, points back by reversals."""
+    if not rows:
+        return
+    counted = Counter(row.reward_id for row in rows)
+    await connection.execute(
+        select(reward.c.id)
+        .where(reward.c.book_id == book_id, reward.c.id.in_(counted))
+        .order_by(reward.c.id)
+        .with_for_update(key_share=True)
+    )
+    await change_stock(connection, book_id, counted)
+    await end(connection, book_id, ended, now)
+    parts = await connection.execute(
+        select(redemption_part.c.redemption_id, redemption_part.c.transfer_id)
+        .where(redemption_part.c.book_id == book_id, redemption_part.c.redemption_id.in_(ended))
+        .order_by(redemption_part.c.redemption_id, redemption_part.c.transfer_id)
+    )
+    releases = [
+        reversal(
+            part.transfer_id,
+            id=uuid5(part.transfer_id, "release"),
+            code="release",
+            occurred_at=now,
+            group_id=uuid5(part.redemption_id, "release"),
+            source={"redemption_id": str(part.redemption_id)},
+        )
+        for part in parts
+    ]
+    require_ok(await post(connection, book_id, releases, now))
+
+
+async def hand_over(
+    connection: AsyncConnection,
+    book_id: int,
+    rows: Sequence[Row[Any]],
+    ended: dict[UUID, dict[str, Any]],
+    now: datetime,
+) -> None:
+    """End redemptions by handing over: what was held is fulfilled."""
+    if not rows:
+        return
+    await end(connection, book_id, ended, now)
+    postings = [
+        Transfer(
+            id=uuid5(row.id, "fulfil"),
+            debit_id=purses.HELD,
+            credit_id=purses.FULFILLED,
+            unit=purses.POINT,
+            amount=row.points,
+            code="fulfil",
+            occurred_at=now,
+            source={"redemption_id": str(row.id), "clerk_id": str(ended[row.id]["ended_by"])},
+        )
+        for row in rows
+    ]
+    require_ok(await post(connection, book_id, postings, now))
+
+
+async def time_out(connection: AsyncConnection, book_id: int, now: datetime, limit: int = 500) -> int:
+    """Release what nobody collected in time; answers how many. Leaves alone what another process has in hand."""
+    query = (
+        select(redemption)
+        .where(redemption.c.book_id == book_id, redemption.c.state == "held", redemption.c.expires_at <= now)
+        .order_by(redemption.c.id)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    rows = (await connection.execute(query)).all()
+    ended = {row.id: {"state": "timed_out", "ended_by": None, "station_id": None} for row in rows}
+    await release(connection, book_id, rows, ended, now)
+    return len(rows)
