@@ -1,6 +1,5 @@
 """Who asks: the session behind a cookie, the browser itself, and the token that proves a form is ours."""
 
-import asyncio
 import hashlib
 import hmac
 import secrets
@@ -13,7 +12,7 @@ from litestar.connection import ASGIConnection
 
 from api.arrival import Arrival
 from api.problems import Problem
-from api.state import SEEN_LIMIT, Bank, Seen, bank_of
+from api.state import Bank, bank_of
 from timebank import sessions
 from timebank.sessions import Session
 
@@ -76,7 +75,7 @@ async def recognise(bank: Bank, arrival: Arrival, cookies: dict[str, str], *, ke
         visitor.browser, visitor.browser_is_new = secrets.token_urlsafe(24), True
     token = short(cookies.get(cookie_name(SESSION, arrival)))
     if token is not None:
-        visitor.session = await session_of(bank, token)
+        visitor.session = await bank.recognition.session_of(token)
         visitor.token = token if visitor.session else None
     return visitor
 
@@ -84,23 +83,6 @@ async def recognise(bank: Bank, arrival: Arrival, cookies: dict[str, str], *, ke
 def short(cookie: str | None) -> str | None:
     """A cookie that may be ours."""
     return cookie if cookie and len(cookie) <= COOKIE_LIMIT and cookie.isascii() else None
-
-
-async def session_of(bank: Bank, token: str) -> Session | None:
-    """The session of a token, looked up at most every two seconds."""
-    digest, present = sessions.token_hash(token), asyncio.get_running_loop().time()
-    seen = bank.seen.get(digest)
-    if seen is not None and seen.until > present:
-        return seen.session
-    async with bank.engine.begin() as connection:
-        session = await sessions.find(connection, bank.book_id, token, bank.clock())
-    if len(bank.seen) >= SEEN_LIMIT:
-        bank.seen.clear()
-    if session is None:
-        bank.seen.pop(digest, None)
-    elif bank.seen_seconds:
-        bank.seen[digest] = Seen(session, present + bank.seen_seconds)
-    return session
 
 
 def visitor_of(connection: AnyConnection) -> Visitor:
@@ -134,7 +116,7 @@ async def sign_out_from(request: Request[Any, Any, Any], response: R) -> R:
     if visitor.token is not None:
         async with bank.engine.begin() as connection:
             await sessions.end(connection, bank.book_id, visitor.token)
-        bank.seen.pop(sessions.token_hash(visitor.token), None)
+        bank.recognition.forget(visitor.token)
     set_cookie(response, SESSION, "", 0, visitor.arrival)
     return response
 

@@ -7,26 +7,15 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.recognition import Recognition
 from timebank import sms
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import Commits
 from timebank.database import create_engine
 from timebank.errors import NotFound
 from timebank.keys import Keys
-from timebank.sessions import Session
 from timebank.settings import Settings
 from timebank.sms import LocalSender, Sender
-
-# How many sessions are remembered at once; see `Seen`.
-SEEN_LIMIT = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A session as the database had it a moment ago; `until` is on the event loop's clock."""
-
-    session: Session
-    until: float
 
 
 @dataclass
@@ -39,11 +28,10 @@ class Bank:
     clock: Clock
     commits: Commits
     sender: Sender
-    # By the hash of the session's token.
-    seen: dict[bytes, Seen] = field(default_factory=dict)
-    # For how long a session is believed without looking it up again. What a member may do to a thing is looked up
-    # with the thing every time; this only spares a busy station the same question a hundred times a second.
-    seen_seconds: float = 2.0
+    recognition: Recognition = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recognition = Recognition(self.engine, self.book_id, self.clock)
 
     @property
     def book_id(self) -> int:

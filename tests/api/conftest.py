@@ -48,7 +48,9 @@ def build(engine: AsyncEngine, keys: Keys, new_book: int, database: Any, tmp_pat
         watch, said = Watch(MORNING), []
         commits = Commits(engine, new_book, keys, watch)
         sender = LocalSender(said.append, demo=settings.demo)
-        bank = Bank(settings, engine, keys, watch, commits, sender, seen_seconds=0)
+        bank = Bank(settings, engine, keys, watch, commits, sender)
+        # A test that changes what somebody may do sees it at once.
+        bank.recognition.seconds = 0
         async with engine.begin() as connection:
             city = await build_city(connection, new_book, keys)
             hashed = await passwords.hashed(keys, PASSWORD)

@@ -198,7 +198,7 @@ async def test_a_proxy_says_that_it_spoke_https(build: Build) -> None:
 async def test_a_role_that_ends_ends_for_a_session_that_is_open(town: Town) -> None:
     manager = await town.member(town.city.manager_id)
     assert (await manager.get("/api/v1/queue")).status_code == 200
-    town.bank.seen_seconds = 3600
+    town.bank.recognition.seconds = 3600
     assert (await manager.get("/api/v1/queue")).status_code == 200
     async with town.bank.engine.begin() as connection:
         await members.set_password(
@@ -206,18 +206,18 @@ async def test_a_role_that_ends_ends_for_a_session_that_is_open(town: Town) -> N
         )
     # A session is believed for a moment without asking the database.
     assert (await manager.get("/api/v1/queue")).status_code == 200
-    town.bank.seen.clear()
+    town.bank.recognition.seen.clear()
     assert problem(await manager.get("/api/v1/queue")) == (401, "not_signed_in")
 
 
 async def test_remembered_sessions_do_not_grow_without_end(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.auth.SEEN_LIMIT", 2)
-    town.bank.seen_seconds = 3600
+    monkeypatch.setattr("api.recognition.SEEN_LIMIT", 2)
+    town.bank.recognition.seconds = 3600
     member_id = await town.join()
     for _ in range(3):
         person = await town.member(member_id)
         assert (await person.get("/api/v1/me")).status_code == 200
-    assert len(town.bank.seen) == 1
+    assert len(town.bank.recognition.seen) == 1
 
 
 async def test_a_session_ends_two_weeks_after_it_was_last_used(town: Town) -> None:

@@ -37,6 +37,7 @@ async def test_a_bank_without_its_database_is_live_and_not_ready(build: Build) -
     async with build() as town:
         engine = town.bank.engine
         town.bank.engine = create_engine("postgresql://timebank@127.0.0.1:1/nothing")
+        town.bank.recognition.engine = town.bank.engine
         person = town.stranger()
         assert (await person.get("/health/live")).status_code == 200
         assert problem(await person.get("/health/ready")) == (503, "busy")
