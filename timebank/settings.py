@@ -1,0 +1,231 @@
+"""Every setting, read from the environment once, at the start."""
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from timebank.refusal import Refusal
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def read_text(value: str) -> str:
+    """Anything but nothing."""
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value.strip()
+
+
+def read_directory(value: str) -> Path:
+    """A path; a leading ~ is the home directory."""
+    return Path(read_text(value)).expanduser().absolute()
+
+
+def read_database_url(value: str) -> str:
+    """A PostgreSQL URL; both common spellings of the scheme."""
+    if urlsplit(value).scheme not in ("postgresql", "postgresql+asyncpg", "postgres"):
+        raise ValueError("must begin with postgresql://")
+    return value
+
+
+def read_port(value: str) -> int:
+    """0 lets the machine choose; useful for tests."""
+    if not value.isdecimal() or int(value) > 65535:
+        raise ValueError("must be a number from 0 to 65535")
+    return int(value)
+
+
+def read_count(value: str) -> int:
+    """At least one."""
+    if not value.isdecimal() or not 1 <= int(value) <= 1024:
+        raise ValueError("must be a number from 1 to 1024")
+    return int(value)
+
+
+def read_book(value: str) -> int:
+    """A book's number; columns of the database hold no larger one."""
+    if not value.isdecimal() or not 1 <= int(value) <= 2**31 - 1:
+        raise ValueError("must be a number from 1 to 2147483647")
+    return int(value)
+
+
+def read_switch(value: str) -> bool:
+    """1 or 0, and the words for them."""
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if value.strip().lower() not in known:
+        raise ValueError("must be 1 or 0")
+    return known[value.strip().lower()]
+
+
+def read_public_url(value: str) -> str:
+    """Where people's browsers find the bank: scheme and host, without a path."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must look like https://bank.example")
+    if parts.path not in ("", "/"):
+        raise ValueError("must not have a path")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def read_log_level(value: str) -> LogLevel:
+    """One of four."""
+    for level in get_args(LogLevel):
+        if value.strip().lower() == level:
+            return level  # type: ignore[no-any-return]
+    raise ValueError(f"must be one of {', '.join(get_args(LogLevel))}")
+
+
+def read_networks(value: str) -> tuple[Network, ...]:
+    """Addresses or networks, with commas between."""
+    return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def read_zone(value: str) -> ZoneInfo:
+    """A name of the IANA time zone database."""
+    try:
+        return ZoneInfo(value)
+    except (OSError, ValueError):
+        raise ValueError("must be a time zone's name, such as Asia/Shanghai") from None
+
+
+def setting(variable: str, read: Callable[[str], Any], default: str | None, description: str) -> Any:
+    """A field that `variable` fills; `default` is read the same way. None: not set."""
+    facts = {"variable": variable, "read": read, "default": default, "description": description}
+    if default is None:
+        return field(default=None, metadata=facts)
+    return field(default_factory=lambda: read(default), metadata=facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the operator decided. Attributes are read from the variables named beside them."""
+
+    data: Path = setting(
+        "TIMEBANK_DATA",
+        read_directory,
+        ".timebank",
+        "Directory in which everything lives that is not in a database elsewhere: the embedded PostgreSQL, the keys. "
+        "Relative to where the command is run.",
+    )
+    database_url: str | None = setting(
+        "TIMEBANK_DATABASE_URL",
+        read_database_url,
+        None,
+        "A PostgreSQL 15 or newer to serve from, as the role that serves. Without it the embedded one is started.",
+    )
+    migration_url: str | None = setting(
+        "TIMEBANK_MIGRATION_URL",
+        read_database_url,
+        None,
+        "The same database as the role that owns the tables; used for migrations only, never for serving.",
+    )
+    postgres_port: int | None = setting(
+        "TIMEBANK_POSTGRES_PORT",
+        read_port,
+        None,
+        "The embedded PostgreSQL also listens on this TCP port of 127.0.0.1. Without it, on a unix socket only.",
+    )
+    host: str = setting("TIMEBANK_HOST", read_text, "127.0.0.1", "Address to serve on.")
+    port: int = setting("TIMEBANK_PORT", read_port, "8000", "TCP port to serve on.")
+    public_url: str | None = setting(
+        "TIMEBANK_PUBLIC_URL",
+        read_public_url,
+        None,
+        "Where people's browsers find the bank, for links and QR codes and for the check of a write's origin. "
+        "Without it, the address served on.",
+    )
+    book_id: int = setting(
+        "TIMEBANK_BOOK",
+        read_book,
+        "1",
+        "Number of the book that is served: one city's, in a database that may hold several.",
+    )
+    workers: int = setting("TIMEBANK_WORKERS", read_count, "1", "Processes that serve.")
+    log_level: LogLevel = setting("TIMEBANK_LOG_LEVEL", read_log_level, "info", "debug, info, warning or error.")
+    trusted_proxies: tuple[Network, ...] = setting(
+        "TIMEBANK_TRUSTED_PROXIES",
+        read_networks,
+        "",
+        "Addresses or networks, with commas between, whose X-Forwarded-For and X-Forwarded-Proto are believed. "
+        "Everybody behind a proxy that is not listed shares that proxy's limits.",
+    )
+    time_zone: ZoneInfo = setting(
+        "TIMEBANK_TIME_ZONE",
+        read_zone,
+        "Asia/Shanghai",
+        "The community's time zone, for what people read and for where a day begins. The database keeps UTC.",
+    )
+    demo: bool = setting(
+        "TIMEBANK_DEMO",
+        read_switch,
+        "0",
+        "1 for a bank to try out: the sign-ins are shown, sent codes are shown, the clock can be moved. "
+        "`timebank run --demo` sets it. Never for real people.",
+    )
+
+    @property
+    def serves_loopback_only(self) -> bool:
+        """Whether nobody but this machine can reach the service."""
+        return is_loopback(self.host)
+
+    @property
+    def address(self) -> str:
+        """What to type into a browser."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an address that only this machine reaches."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in `environment`; an empty variable counts as not set. Raises Refusal naming a wrong one."""
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        variable = each.metadata["variable"]
+        if not (value := environment.get(variable, "")):
+            continue
+        try:
+            values[each.name] = each.metadata["read"](value)
+        except ValueError as error:
+            # The value itself may be a password; it is not repeated.
+            raise Refusal("bad_setting", f"{variable}: {error}", variable=variable) from None
+    settings = Settings(**values)
+    if settings.migration_url and not settings.database_url:
+        raise Refusal(
+            "bad_setting",
+            "TIMEBANK_MIGRATION_URL: needs TIMEBANK_DATABASE_URL beside it",
+            variable="TIMEBANK_MIGRATION_URL",
+        )
+    return settings
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that make `from_environment` answer `settings` again, for child processes."""
+    written: dict[str, str] = {}
+    for each in fields(Settings):
+        value = getattr(settings, each.name)
+        if value is None or value == default_of(each):
+            continue
+        if isinstance(value, tuple):
+            value = ",".join(map(str, value))
+        written[each.metadata["variable"]] = str(int(value) if isinstance(value, bool) else value)
+    return written
+
+
+def default_of(each: "Field[Any]") -> Any:
+    """The value of a setting that nobody set."""
+    return each.default if each.default_factory is MISSING else each.default_factory()
