@@ -1,14 +1,8 @@
 """For whoever watches over the service: does it live, is it ready, how busy is it."""
 
-import os
-from collections.abc import Callable, Collection, Iterator
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import to_tuple
 from litestar import Request, Response, get
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -16,11 +10,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from sqlalchemy import text
 
-import migrations
 from api.problems import Problem
 from api.state import Bank, bank_of
+from timebank.commit import VERBS
+from timebank.schema import is_current
 
-VERBS = ("check_in", "check_out", "verify", "redeem", "cancel", "fulfil")
 # Where people sign in, and what a failed try is answered with.
 SIGN_INS = frozenset(
     {
@@ -90,33 +84,6 @@ class Commands(Collector):
             commands.add_metric([verb], committer.commands)
             queued.add_metric([verb], len(committer.queue))
         yield from (batches, commands, queued)
-
-
-@cache
-def scripts() -> ScriptDirectory:
-    """The migrations that this version ships."""
-    config, home = Config(), Path(migrations.__file__).parent
-    config.set_main_option("script_location", str(home))
-    config.set_main_option("path_separator", "os")
-    config.set_main_option("version_locations", os.pathsep.join((str(home / "ledger"), str(home / "bank"))))
-    return ScriptDirectory.from_config(config)
-
-
-def is_current(versions: Collection[str]) -> bool:
-    """Whether a database with these rows in `alembic_version` has every migration that this version ships, and no
-    other. A revision that another one depends on has no row of its own.
-    """
-    reached: set[str] = set()
-    waiting = list(versions)
-    known = {script.revision: script for script in scripts().walk_revisions()}
-    while waiting:
-        revision = waiting.pop()
-        if revision not in known:
-            return False
-        reached.add(revision)
-        script = known[revision]
-        waiting += [*to_tuple(script.down_revision, ()), *to_tuple(script.dependencies, ())]
-    return reached == set(known)
 
 
 @get("/health/live")

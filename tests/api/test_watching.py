@@ -12,11 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api import guards, health, logs, problems
+from api import guards, logs, problems
 from api.problems import problem_of
 from tests.api.conftest import Build
 from tests.api.people import Town, problem
 from tests.factories import PASSWORD
+from timebank import schema
 
 
 async def test_a_bank_that_serves_is_live_and_ready(town: Town) -> None:
@@ -50,13 +51,13 @@ async def test_a_bank_without_its_database_is_live_and_not_ready(build: Build) -
 
 
 def test_only_the_schema_of_this_version_is_current() -> None:
-    known = [script.revision for script in health.scripts().walk_revisions()]
-    heads = health.scripts().get_heads()
-    assert health.is_current(heads)
-    assert health.is_current([head for head in heads if head.startswith("bank")])
-    assert not health.is_current([])
-    assert not health.is_current([head for head in heads if head.startswith("ledger")])
-    assert not health.is_current([*known, "one_of_tomorrow"])
+    known = [script.revision for script in schema.scripts().walk_revisions()]
+    heads = schema.scripts().get_heads()
+    assert schema.is_current(heads)
+    assert schema.is_current([head for head in heads if head.startswith("bank")])
+    assert not schema.is_current([])
+    assert not schema.is_current([head for head in heads if head.startswith("ledger")])
+    assert not schema.is_current([*known, "one_of_tomorrow"])
 
 
 async def test_figures_are_for_this_machine_alone(build: Build) -> None:

@@ -1,0 +1,146 @@
+"""Connections to PostgreSQL: how each is opened, and on what kind of database the bank refuses to serve."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from timebank.refusal import Refusal
+
+OLDEST_VERSION = 15
+SERVING_LIMITS = {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
+# Without each of these an acknowledged posting could be lost (docs/reference/guarantees.md).
+DURABLE_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+def create_engine(
+    url: str,
+    *,
+    application_name: str = "timebank",
+    pool_size: int = 10,
+    limits: dict[str, str] | None = None,
+) -> AsyncEngine:
+    """An engine on asyncpg for `url`, which may be `postgresql://` or `postgresql+asyncpg://`.
+
+    All that libpq understands in a URL works: a socket directory as `host`, `sslmode`, several hosts. At most
+    `pool_size` connections; who asks for one more waits 10 seconds. `limits` are server settings of each connection.
+    """
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connector(url, application_name, SERVING_LIMITS if limits is None else limits),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+    )
+
+
+def connector(url: str, application_name: str, limits: dict[str, str]) -> Callable[[], Awaitable[Any]]:
+    """How to open one connection. asyncpg reads the URL itself, for it knows more of libpq's spellings."""
+    source = plain_url(url)
+    server_settings = {"application_name": application_name, "timezone": "UTC", "jit": "off", **limits}
+
+    async def connect() -> Any:
+        return await asyncpg.connect(source, server_settings=server_settings, timeout=10)
+
+    return connect
+
+
+def plain_url(url: str) -> str:
+    """`url` as PostgreSQL's own programs and asyncpg spell it."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.partition('+')[0]}://{rest}"
+
+
+@contextlib.asynccontextmanager
+async def reached(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection for a command of the operator's; Refusal `database_unreachable` where there is none."""
+    try:
+        connection = await engine.connect()
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise unreachable(error) from None
+    except Exception as error:
+        cause = getattr(error, "orig", None)
+        if cause is None:
+            raise
+        raise unreachable(cause) from None
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def unreachable(error: BaseException) -> Refusal:
+    """What is said of a database that does not answer. Never the URL: it may hold a password."""
+    words = str(error).strip().splitlines()
+    return Refusal(
+        "database_unreachable", f"The database cannot be reached: {words[0] if words else type(error).__name__}"
+    )
+
+
+async def refuse_old(connection: AsyncConnection) -> None:
+    """Refusal `database_too_old` below PostgreSQL 15."""
+    number = int((await connection.execute(text("SHOW server_version_num"))).scalar_one())
+    if number < OLDEST_VERSION * 10_000:
+        raise Refusal(
+            "database_too_old",
+            f"This is PostgreSQL {number // 10_000}; the bank needs {OLDEST_VERSION} or newer",
+            version=number // 10_000,
+        )
+
+
+# Whoever is one of these could write what the ledger's function would refuse. A role that may create roles can make
+# itself a member of any but a superuser on PostgreSQL 15.
+STANDING = text("""
+    SELECT r.rolsuper AS is_superuser, r.rolcreaterole AND current_setting('server_version_num')::int < 160000
+        AS may_join_any, r.rolname AS name,
+      EXISTS (
+        SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('ledger', 'timebank') AND c.relkind IN ('r', 'p')
+          AND pg_has_role(r.oid, c.relowner, 'MEMBER')
+      ) AS owns_tables,
+      EXISTS (SELECT FROM pg_roles AS o WHERE o.rolname = 'ledger_owner' AND pg_has_role(r.oid, o.oid, 'MEMBER'))
+        AS owns_ledger
+    FROM pg_roles AS r WHERE r.rolname = current_user
+""")
+
+
+async def refuse_unsafe(service_url: str) -> None:
+    """Refuse to serve where a promise could not be kept.
+
+    Refusal `database_unreachable`, `database_too_old`, `not_durable` (a setting that loses acknowledged postings
+    when the power fails), or `role_too_mighty` (the role that serves could write the ledger's rows by itself).
+    """
+    engine = create_engine(service_url, application_name="timebank check", pool_size=1)
+    try:
+        async with reached(engine) as connection:
+            await refuse_old(connection)
+            for name in DURABLE_SETTINGS:
+                value = (await connection.execute(text(f"SHOW {name}"))).scalar_one()
+                if value == "off":
+                    raise Refusal(
+                        "not_durable",
+                        f"The database runs with {name} off: an acknowledged posting could be lost. Turn it on",
+                        setting=name,
+                    )
+            refuse_mighty((await connection.execute(STANDING)).one())
+    finally:
+        await engine.dispose()
+
+
+def refuse_mighty(standing: Row[Any]) -> None:
+    """Refusal `role_too_mighty` for a role that is, or could become, an owner of the tables."""
+    if standing.is_superuser or standing.may_join_any or standing.owns_tables or standing.owns_ledger:
+        raise Refusal(
+            "role_too_mighty",
+            f"The role {standing.name} owns the tables or could: serve as a role that is a member of timebank_service "
+            "and of nothing else, and give the owner's URL in TIMEBANK_MIGRATION_URL",
+            role=standing.name,
+        )

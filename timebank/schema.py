@@ -1,0 +1,159 @@
+"""The schema in the database: the roles it needs, its migrations, and whether it is the one this version knows."""
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import to_tuple
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from timebank.database import connector, reached, refuse_old
+from timebank.refusal import Refusal
+
+BRANCHES = ("ledger", "bank")
+# Any fixed number: "timebank" in ASCII. Two services that start at once migrate one after the other.
+MIGRATION_LOCK = int.from_bytes(b"timebank")
+# Insufficient privilege: what a role without CREATEROLE is told.
+NOT_ALLOWED = "42501"
+
+ROLES = {
+    "ledger": ("ledger_owner", "ledger_service"),
+    "bank": ("timebank_service",),
+}
+CREATE_ROLE = """
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE {role} NOLOGIN; END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+JOIN_ROLE = """
+DO $$ BEGIN
+  IF NOT pg_has_role({member_name}, '{role}', 'USAGE') THEN GRANT {role} TO {member}; END IF;
+END $$
+"""
+FOR_AN_ADMINISTRATOR = (
+    "CREATE ROLE ledger_owner NOLOGIN; CREATE ROLE ledger_service NOLOGIN; "
+    "CREATE ROLE timebank_service NOLOGIN IN ROLE ledger_service; GRANT ledger_owner TO {role};"
+)
+
+
+async def migrate(
+    owner_url: str, branches: Sequence[str] = BRANCHES, describe: Callable[[str], None] = lambda _: None
+) -> None:
+    """Bring the schema to what this version needs: all of it or nothing. Does nothing when it is there already.
+
+    `branches`: "ledger" alone installs the ledger without the bank. `describe` hears each step's name. Refusal
+    `schema_newer` when a newer version has been here, `roles_missing` when the role may not create roles, with the
+    SQL that a database administrator would run.
+    """
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connector(owner_url, "timebank migrate", {"lock_timeout": "60s"}),
+        poolclass=NullPool,
+    )
+    try:
+        async with reached(engine) as connection:
+            await refuse_old(connection)
+            await connection.rollback()
+            async with connection.begin():
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+                await prepare_roles(connection, branches)
+                await connection.run_sync(upgrade, branches, describe)
+                if "bank" in branches:
+                    await connection.execute(text("GRANT SELECT ON alembic_version TO timebank_service"))
+    finally:
+        await engine.dispose()
+
+
+async def prepare_roles(connection: AsyncConnection, branches: Sequence[str]) -> None:
+    """Create the roles that are missing, and let this one act as the ledger's owner."""
+    try:
+        for branch in branches:
+            for role in ROLES[branch]:
+                await connection.execute(text(CREATE_ROLE.format(role=role)))
+        joins = [("ledger_owner", "CURRENT_USER", "current_user")]
+        if "bank" in branches:
+            joins.append(("ledger_service", "timebank_service", "'timebank_service'"))
+        for role, member, member_name in joins:
+            await connection.execute(text(JOIN_ROLE.format(role=role, member=member, member_name=member_name)))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != NOT_ALLOWED:
+            raise
+        await connection.rollback()
+        role = (await connection.execute(text("SELECT quote_ident(current_user)"))).scalar_one()
+        sql = FOR_AN_ADMINISTRATOR.format(role=role)
+        raise Refusal(
+            "roles_missing", f"The role {role} may not create roles. A database administrator runs: {sql}", sql=sql
+        ) from None
+
+
+def upgrade(connection: Connection, branches: Sequence[str], describe: Callable[[str], None]) -> None:
+    """Run what is missing, in this connection's transaction."""
+    versions = MigrationContext.configure(connection).get_current_heads()
+    refuse_newer(versions)
+    config = configuration()
+    config.attributes["connection"] = connection
+    known = reached_revisions(versions)
+    for branch in branches:
+        wanted = [script.revision for script in scripts().iterate_revisions(f"{branch}@head", "base")]
+        for revision in reversed(wanted):
+            if revision not in known:
+                describe(f"Migrating: {revision}")
+        command.upgrade(config, f"{branch}@head")
+
+
+def refuse_newer(versions: Collection[str]) -> None:
+    """Refusal `schema_newer` when the database has a revision that this version does not know."""
+    if strange := sorted(set(versions) - {script.revision for script in scripts().walk_revisions()}):
+        raise Refusal(
+            "schema_newer",
+            f"The database was migrated by a newer version ({', '.join(strange)}): run that one, or restore a backup",
+            revisions=strange,
+        )
+
+
+@cache
+def configuration() -> Config:
+    """Where Alembic finds the migrations of this version."""
+    home = Path(str(files("migrations")))
+    config = Config()
+    config.set_main_option("script_location", str(home))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", os.pathsep.join(str(home / branch) for branch in BRANCHES))
+    return config
+
+
+@cache
+def scripts() -> ScriptDirectory:
+    """The migrations that this version ships."""
+    return ScriptDirectory.from_config(configuration())
+
+
+def reached_revisions(versions: Collection[str]) -> set[str]:
+    """The known revisions behind these rows of `alembic_version`. One that another depends on has no row of its own."""
+    reached: set[str] = set()
+    waiting = list(versions)
+    known = {script.revision: script for script in scripts().walk_revisions()}
+    while waiting:
+        revision = waiting.pop()
+        if revision in known:
+            reached.add(revision)
+            script = known[revision]
+            waiting += [*to_tuple(script.down_revision, ()), *to_tuple(script.dependencies, ())]
+    return reached
+
+
+def is_current(versions: Collection[str]) -> bool:
+    """Whether a database with these rows in `alembic_version` has every migration that this version ships, and no
+    other."""
+    known = {script.revision for script in scripts().walk_revisions()}
+    return set(versions) <= known and reached_revisions(versions) == known
