@@ -64,7 +64,9 @@ class Recognition:
     async def settle(self, batch: list[tuple[str, Answer]]) -> None:
         """Ask for one batch. Its failure is everybody's: it is the database's, no token's."""
         try:
-            async with self.engine.begin() as connection:
+            # Every statement by itself: there is nothing to undo, and no BEGIN and COMMIT to wait for.
+            async with self.engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
                 tokens = [token for token, _ in batch]
                 found = await sessions.find_all(connection, self.book_id, tokens, self.clock())
         except Exception as error:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Row, Uuid, and_, any_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.errors import NotFound
@@ -27,6 +27,15 @@ class Grant:
     station_id: UUID | None
 
 
+# What a `Grant` is made of, in its order.
+GRANT_COLUMNS = (
+    role_grant.c.id.label("grant_id"),
+    role_grant.c.role,
+    role_grant.c.region_id,
+    role_grant.c.station_id,
+)
+
+
 def in_force(now: datetime) -> ColumnElement[bool]:
     """The condition that a role grant holds at `now`: its start is included, its end is not."""
     return and_(
@@ -37,28 +46,12 @@ def in_force(now: datetime) -> ColumnElement[bool]:
 
 async def grants(connection: AsyncConnection, book_id: int, actor_id: UUID, now: datetime) -> tuple[Grant, ...]:
     """Every role the actor holds at `now`."""
-    return (await grants_of(connection, book_id, [actor_id], now)).get(actor_id, ())
-
-
-async def grants_of(
-    connection: AsyncConnection, book_id: int, actor_ids: Sequence[UUID], now: datetime
-) -> dict[UUID, tuple[Grant, ...]]:
-    """Every role that each of the actors holds at `now`; who holds none is left out."""
     rows = await connection.execute(
-        select(
-            role_grant.c.member_id, role_grant.c.id, role_grant.c.role, role_grant.c.region_id, role_grant.c.station_id
-        )
-        .where(
-            role_grant.c.book_id == book_id,
-            role_grant.c.member_id == any_(literal(list(actor_ids), ARRAY(Uuid))),
-            in_force(now),
-        )
+        select(*GRANT_COLUMNS)
+        .where(role_grant.c.book_id == book_id, role_grant.c.member_id == actor_id, in_force(now))
         .order_by(role_grant.c.role, role_grant.c.id)
     )
-    found: dict[UUID, tuple[Grant, ...]] = {}
-    for actor_id, *grant in rows:
-        found[actor_id] = (*found.get(actor_id, ()), Grant(*grant))
-    return found
+    return tuple(Grant(*row) for row in rows)
 
 
 def covers_region(

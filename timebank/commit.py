@@ -8,14 +8,18 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from timebank import checkins, redemptions, verification
+from timebank.clock import Clock
 from timebank.commands import Answer, Command
 from timebank.errors import Busy
+from timebank.keys import Keys
 
 C = TypeVar("C", bound=Command)
 Verb = Callable[[AsyncConnection, int, Sequence[C], datetime], Awaitable[list[Answer]]]
@@ -47,12 +51,14 @@ class Committer(Generic[C]):
         verb: Verb[C],
         clock: Callable[[], datetime],
         *,
+        name: str = "",
         batch_limit: int = 1000,
         queue_limit: int = 4000,
     ) -> None:
         self.engine = engine
         self.book_id = book_id
         self.verb = verb
+        self.name = name
         self.clock = clock
         self.batch_limit = batch_limit
         self.queue_limit = queue_limit
@@ -103,7 +109,7 @@ class Committer(Generic[C]):
             if len(batch) == 1:
                 reject(batch[0][1], error)
                 return
-            log.warning("batch_failed", verb=self.verb.__name__, size=len(batch), error=type(error).__name__)
+            log.warning("batch_failed", verb=self.name, size=len(batch), error=type(error).__name__)
             for waiting in batch:
                 await self.settle([waiting])
             return
@@ -130,3 +136,36 @@ def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:
     """Hand the failure to whoever still waits: the caller may have gone away."""
     if not future.done():
         future.set_exception(error)
+
+
+VERBS = ("check_in", "check_out", "verify", "redeem", "cancel", "fulfil")
+
+
+class Commits:
+    """A committer for each kind of hot command.
+
+    `engine` lends one connection to each kind that is committing; give it an engine of its own, so that no crowd of
+    readers can keep a command waiting for a connection.
+    """
+
+    def __init__(self, engine: AsyncEngine, book_id: int, keys: Keys, clock: Clock) -> None:
+        def committer(name: str, verb: Verb[Any]) -> Committer[Any]:
+            return Committer(engine, book_id, verb, clock, name=name)
+
+        self.check_in = committer("check_in", partial(checkins.check_in, draw=keys.draw))
+        self.check_out = committer("check_out", partial(checkins.check_out, draw=keys.draw))
+        self.verify = committer("verify", verification.verify)
+        self.redeem = committer("redeem", partial(redemptions.redeem, secret=keys.redemption))
+        self.cancel = committer("cancel", redemptions.cancel)
+        self.fulfil = committer("fulfil", redemptions.fulfil)
+        self.running = False
+
+    async def start(self) -> None:
+        """Take commands from now on."""
+        self.running = True
+
+    async def stop(self) -> None:
+        """Finish what was taken: every command that waits is committed and answered."""
+        self.running = False
+        for name in VERBS:
+            await getattr(self, name).finish()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, LargeBinary, any_, delete, literal, select, update
+from sqlalchemy import ARRAY, LargeBinary, and_, any_, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,7 +26,7 @@ from timebank.errors import BankError
 from timebank.keys import Keys
 from timebank.limits import Limit
 from timebank.sms import Sender
-from timebank.tables import member, phone_code, session
+from timebank.tables import member, phone_code, role_grant, session
 
 IDLE = timedelta(days=14)
 LONGEST = timedelta(days=30)
@@ -237,29 +237,42 @@ async def find_all(
             member.c.locale,
             member.c.state,
             member.c.version,
+            *access.GRANT_COLUMNS,
         )
         .join_from(session, member, (session.c.book_id == member.c.book_id) & (session.c.member_id == member.c.id))
+        # One row a role, and one for whoever has none.
+        .outerjoin(
+            role_grant,
+            and_(
+                role_grant.c.book_id == member.c.book_id,
+                role_grant.c.member_id == member.c.id,
+                access.in_force(now),
+            ),
+        )
         .where(
             session.c.book_id == book_id,
             session.c.token_hash == any_(literal(digests, ARRAY(LargeBinary))),
             session.c.expires_at > now,
             member.c.state != "erased",
         )
+        .order_by(role_grant.c.role, role_grant.c.id)
     )
-    rows = {row.token_hash: row for row in await connection.execute(query)}
-    for digest, row in rows.items():
-        if now - row.seen_at >= SEEN_EVERY:
-            expires_at = min(now + IDLE, row.created_at + LONGEST)
-            await connection.execute(
-                update(session)
-                .where(session.c.book_id == book_id, session.c.token_hash == digest)
-                .values(seen_at=now, expires_at=expires_at)
-            )
-    held = await access.grants_of(connection, book_id, [row.id for row in rows.values()], now)
-    found = {
-        digest: Session(row.id, row.locale, row.state, row.version, held.get(row.id, ()), row.created_at)
-        for digest, row in rows.items()
-    }
+    found: dict[bytes, Session] = {}
+    stale: dict[bytes, datetime] = {}
+    for digest, seen_at, created_at, member_id, locale, state, version, *grant in await connection.execute(query):
+        known = found.get(digest)
+        grants = known.grants if known else ()
+        if grant[0] is not None:
+            grants = (*grants, access.Grant(*grant))
+        found[digest] = Session(member_id, locale, state, version, grants, created_at)
+        if now - seen_at >= SEEN_EVERY:
+            stale[digest] = min(now + IDLE, created_at + LONGEST)
+    for digest, expires_at in stale.items():
+        await connection.execute(
+            update(session)
+            .where(session.c.book_id == book_id, session.c.token_hash == digest)
+            .values(seen_at=now, expires_at=expires_at)
+        )
     return [found.get(digest) for digest in digests]
 
 
