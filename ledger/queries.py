@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, literal, select, text, union_all
+from sqlalchemy import ARRAY, Select, Uuid, any_, literal, select, text, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.edge import check_book_id, check_id, check_number, check_size, check_time
@@ -18,8 +18,9 @@ LIMIT_MAX = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One transfer, seen from one account: `amount` is above 0 for a credit, below 0 for a debit."""
+    """One transfer, seen from the account `account_id`: `amount` is above 0 for a credit, below 0 for a debit."""
 
+    account_id: UUID
     version: int
     transfer_id: UUID
     other_id: UUID
@@ -103,22 +104,56 @@ async def statement(
     check_id(account_id, "account_id")
     if before is not None:
         check_number(before, "before")
-    check_number(limit, "limit")
-    if not 1 <= limit <= LIMIT_MAX:
-        raise LedgerError("number_out_of_range", field="limit")
-    sides = [
-        side(book_id, account_id, -1, before, limit),
-        side(book_id, account_id, 1, before, limit),
-    ]
-    both = union_all(*sides).subquery("both")
+    check_limit(limit)
+    sides = [side(book_id, [account_id], sign) for sign in (-1, 1)]
+    if before is not None:
+        sides = [lines.where(lines.selected_columns.version < before) for lines in sides]
+    newest = [select(lines.order_by(text("version DESC")).limit(limit).subquery()) for lines in sides]
+    both = union_all(*newest).subquery("both")
     rows = (await connection.execute(select(both).order_by(both.c.version.desc()).limit(limit))).all()
     if not rows and not await balances(connection, book_id, [account_id]):
         raise LedgerError("account_unknown", account_id=account_id)
     return [Line(**row._mapping) for row in rows]
 
 
-def side(book_id: int, account_id: UUID, sign: int, before: int | None, limit: int) -> Select[Any]:
-    """The newest lines in which the account is debited (`sign` -1) or credited (1)."""
+async def joint_statement(
+    connection: AsyncConnection,
+    book_id: int,
+    ids: Sequence[UUID],
+    *,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> list[Line]:
+    """The transfers of several accounts together, newest first: at most `limit` (1 to 1,000).
+
+    For the next page, `before` is the last line's `recorded_at` and `transfer_id`. Reads every transfer of these
+    accounts: meant for the few accounts of one person, not for a fund. Ids that are no account's have no lines.
+    """
+    check_book_id(book_id)
+    check_size(ids)
+    for id_ in ids:
+        check_id(id_, "id")
+    if before is not None:
+        check_time(before[0], "before")
+        check_id(before[1], "before")
+    check_limit(limit)
+    both = union_all(*(side(book_id, ids, sign) for sign in (-1, 1))).subquery("both")
+    query = select(both)
+    if before is not None:
+        query = query.where(tuple_(both.c.recorded_at, both.c.transfer_id) < tuple_(*before))
+    query = query.order_by(both.c.recorded_at.desc(), both.c.transfer_id.desc(), both.c.amount).limit(limit)
+    return [Line(**row._mapping) for row in await connection.execute(query)]
+
+
+def check_limit(limit: int) -> None:
+    """Refuse a page that is empty or too long."""
+    check_number(limit, "limit")
+    if not 1 <= limit <= LIMIT_MAX:
+        raise LedgerError("number_out_of_range", field="limit")
+
+
+def side(book_id: int, ids: Sequence[UUID], sign: int) -> Select[Any]:
+    """The lines in which one of the accounts is debited (`sign` -1) or credited (1)."""
     columns = transfer.c
     own, version, balance, other = (
         (columns.debit_id, columns.debit_version, columns.debit_balance, columns.credit_id)
@@ -126,31 +161,22 @@ def side(book_id: int, account_id: UUID, sign: int, before: int | None, limit: i
         else (columns.credit_id, columns.credit_version, columns.credit_balance, columns.debit_id)
     )
     later = transfer.alias("later")
-    conditions: list[ColumnElement[bool]] = [columns.book_id == book_id, own == account_id]
-    if before is not None:
-        conditions.append(version < before)
-    lines = (
-        select(
-            version.label("version"),
-            columns.id.label("transfer_id"),
-            other.label("other_id"),
-            columns.unit,
-            (columns.amount * literal(sign)).label("amount"),
-            balance.label("balance"),
-            columns.code,
-            columns.group_id,
-            columns.reverses_id,
-            select(later.c.id)
-            .where(later.c.book_id == book_id, later.c.reverses_id == columns.id)
-            .scalar_subquery()
-            .label("reversed_by_id"),
-            columns.occurred_at,
-            columns.recorded_at,
-            columns.source,
-        )
-        .where(*conditions)
-        .order_by(version.desc())
-        .limit(limit)
-        .subquery()
-    )
-    return select(lines)
+    return select(
+        own.label("account_id"),
+        version.label("version"),
+        columns.id.label("transfer_id"),
+        other.label("other_id"),
+        columns.unit,
+        (columns.amount * literal(sign)).label("amount"),
+        balance.label("balance"),
+        columns.code,
+        columns.group_id,
+        columns.reverses_id,
+        select(later.c.id)
+        .where(later.c.book_id == book_id, later.c.reverses_id == columns.id)
+        .scalar_subquery()
+        .label("reversed_by_id"),
+        columns.occurred_at,
+        columns.recorded_at,
+        columns.source,
+    ).where(columns.book_id == book_id, own == any_(literal(list(ids), ARRAY(Uuid))))

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger import book
 from ledger.audit import Progress, Report, audit
 from ledger.model import HIGHEST, Account, LedgerError, Outcome, Transfer
-from ledger.queries import balances
+from ledger.queries import Line, balances, joint_statement
 from ledger.tables import book as book_table
 from timebank import access, trail
 from timebank.errors import Conflict, Invalid, NotFound
@@ -201,6 +201,18 @@ async def hours(connection: AsyncConnection, book_id: int, member_id: UUID) -> i
     """The verified minutes of a member."""
     account_id = hours_account(member_id)
     return (await balances(connection, book_id, [account_id])).get(account_id, 0)
+
+
+async def statement(
+    connection: AsyncConnection,
+    book_id: int,
+    account_ids: Sequence[UUID],
+    *,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Line]:
+    """The lines of one member's accounts together, newest first; `before` is the last line of the page before."""
+    return await joint_statement(connection, book_id, account_ids, before=before, limit=limit)
 
 
 async def fund_balances(connection: AsyncConnection, book_id: int, fund_ids: Sequence[UUID]) -> dict[UUID, int]:

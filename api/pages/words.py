@@ -42,11 +42,10 @@ ROLES = {
 }
 # What the ledger's transfers are, on a statement.
 LINES = {
-    "hours": mark("Service hours"),
-    "points": mark("Points for service"),
-    "redeem": mark("Held for a reward"),
-    "cancel": mark("Given back"),
-    "time_out": mark("Given back"),
+    "earn_hours": mark("Service hours"),
+    "earn_points": mark("Points for service"),
+    "hold": mark("Held for a reward"),
+    "release": mark("Given back"),
     "expire": mark("Expired"),
     "reverse": mark("Correction"),
 }

@@ -44,6 +44,7 @@ async def test_a_statement_says_what_happened_newest_first(desk: Desk) -> None:
     ((back, out, start),) = await pages(desk, here, 50)
 
     assert back == Line(
+        account_id=here,
         version=3,
         transfer_id=release.id,
         other_id=there,
