@@ -26,7 +26,8 @@ SLOT_SECONDS = 20
 SLOTS_BEFORE, SLOTS_AFTER = 2, 1
 STATION_LENGTH = 32
 REDEMPTION_LENGTH = 25
-URL = re.compile(r"^[A-Za-z]+://[^/?#]+/(?:[A-Za-z]/)?([^/?#]*)")
+# A whole URL, or its path alone, as the API gives it.
+URL = re.compile(r"^(?:[A-Za-z]+://[^/?#]+)?/(?:[A-Za-z]/)?([^/?#]*)")
 
 
 class CodeRefused(BankError):
@@ -64,7 +65,7 @@ class StationScan:
 
 
 def normalise(text: str) -> str:
-    """The bare code in a scan: takes a whole URL, lower case, spaces and hyphens, and O, I, L for 0, 1, 1."""
+    """The bare code in a scan: takes a URL or its path, lower case, spaces and hyphens, and O, I, L for 0, 1, 1."""
     match = URL.match(text.strip())
     bare = match.group(1) if match else text
     return re.sub(r"[\s-]", "", bare).upper().replace("O", "0").replace("I", "1").replace("L", "1")

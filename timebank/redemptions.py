@@ -404,11 +404,12 @@ async def desks(
 ) -> set[tuple[UUID, UUID]]:
     """(actor, station) where the actor may hand over."""
     rows = await connection.execute(
-        select(member.c.id, station.c.id).where(
+        select(member.c.id, station.c.id)
+        .join_from(member, station, station.c.book_id == member.c.book_id)
+        .where(
             member.c.book_id == book_id,
             member.c.id.in_({command.actor_id for command in commands}),
             member.c.state == "active",
-            station.c.book_id == book_id,
             station.c.id.in_({command.station_id for command in commands}),
             access.in_branch(member.c.id, ROLES, now),
         )

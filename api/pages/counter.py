@@ -5,7 +5,6 @@ from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromQuery
-from timebank.redemptions import Fulfil
 
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, speaker
@@ -16,6 +15,7 @@ from timebank import catalogue, codes, members, overview
 from timebank.catalogue import COUNTER_ROLES
 from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
+from timebank.redemptions import Fulfil
 from timebank.sessions import Session
 
 DIGITS = 8

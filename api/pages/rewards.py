@@ -5,7 +5,6 @@ from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
-from timebank.redemptions import Cancel, Redeem
 
 from api import qr
 from api.auth import visitor_of
@@ -18,6 +17,7 @@ from timebank.catalogue import COUNTER_ROLES
 from timebank.commands import Answer
 from timebank.cursors import Cursor
 from timebank.ids import uuid7
+from timebank.redemptions import Cancel, Redeem
 
 
 @get("/rewards")

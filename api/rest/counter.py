@@ -6,7 +6,6 @@ from uuid import UUID
 
 from litestar import Response
 from msgspec import Meta
-from timebank.redemptions import Fulfil
 
 from api.auth import member_of
 from api.rest.operation import (
@@ -24,6 +23,7 @@ from api.rest.operation import (
 )
 from api.state import Bank, bank_of
 from timebank import catalogue, codes, members
+from timebank.redemptions import Fulfil
 
 Code = Annotated[str, Meta(max_length=200)]
 READING = ("code_malformed", "code_forged", "not_found")

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from litestar import Response
 from litestar.params import FromPath
-from timebank.redemptions import Cancel, Redeem
 
 from api.auth import member_of
 from api.rest.operation import (
@@ -28,6 +27,7 @@ from api.rest.operation import (
 )
 from api.state import Bank, bank_of
 from timebank import catalogue, explain
+from timebank.redemptions import Cancel, Redeem
 
 REDEEM_REFUSALS = (
     "not_found",
