@@ -8,6 +8,7 @@ from litestar import Litestar
 from api import guards, health, logs, pages, problems, rest
 from api.edge import Edge
 from api.state import Bank
+from api.worker import end_with_parent
 from timebank.settings import from_environment
 
 # The longest honest body: a thousand decisions at once.
@@ -28,6 +29,7 @@ def create_app(bank: Bank | None = None) -> Litestar:
         if bank is not None:
             yield
             return
+        end_with_parent()
         app.state.bank = await Bank.open(settings)
         try:
             yield

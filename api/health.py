@@ -8,12 +8,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
-from sqlalchemy import text
 
 from api.problems import Problem
 from api.state import Bank, bank_of
 from timebank.commit import VERBS
-from timebank.schema import is_current
+from timebank.database import is_current
 
 # Where people sign in, and what a failed try is answered with.
 SIGN_INS = frozenset(
@@ -97,8 +96,8 @@ async def ready(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
     """The database answers, its schema is the one that this version needs, and commands are taken. Else 503."""
     bank = bank_of(request)
     async with bank.engine.connect() as connection:
-        versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
-    if not is_current(versions) or not bank.commits.running:
+        current = await is_current(connection)
+    if not current or not bank.commits.running:
         raise Problem("busy")
     return Response({"status": "ready"})
 

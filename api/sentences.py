@@ -98,7 +98,6 @@ SENTENCES: dict[str, Sentence] = {
     "out_of_stock": Sentence(409, "该礼品已兑完。", "This reward is out of stock."),
     "limit_reached": Sentence(409, "本月兑换次数已达上限。", "You have reached this month's limit for this reward."),
     "points_short": Sentence(409, "积分不足。", "You do not have enough points."),
-    "already_ended": Sentence(409, "该兑换已经结束。", "This redemption has already ended."),
     "wrong_place": Sentence(
         409, "不能在本站领取，请到指定站点。", "This cannot be picked up here; see the places on the code."
     ),

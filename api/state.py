@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.recognition import Recognition
 from timebank import sms
 from timebank.clock import Clock, DemoClock, system_clock
-from timebank.commit import Commits
+from timebank.commit import VERBS, Commits
 from timebank.database import create_engine
 from timebank.errors import NotFound
+from timebank.jobs import Jobs
 from timebank.keys import Keys
 from timebank.settings import Settings
 from timebank.sms import LocalSender, Sender
@@ -28,6 +29,10 @@ class Bank:
     clock: Clock
     commits: Commits
     sender: Sender
+    jobs: Jobs | None = None
+    """None where nobody works by itself: in tests that move the clock."""
+    committing: AsyncEngine | None = None
+    """The connections of the commits, apart from everybody else's."""
     recognition: Recognition = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,15 +51,23 @@ class Bank:
         keys = Keys.load_or_create(settings.data / "keys.json")
         clock: Clock = DemoClock(settings.data / "clock") if settings.demo else system_clock
         engine = create_engine(settings.database_url)
-        commits = Commits(engine, settings.book_id, keys, clock)
+        # Of their own, so that no crowd of readers keeps a command waiting; one for each kind of command.
+        committing = create_engine(settings.database_url, application_name="timebank commit", pool_size=len(VERBS))
+        commits = Commits(committing, settings.book_id, keys, clock)
         await commits.start()
-        return cls(settings, engine, keys, clock, commits, LocalSender(demo=settings.demo))
+        jobs = Jobs(engine, settings.book_id, clock)
+        jobs.start()
+        return cls(settings, engine, keys, clock, commits, LocalSender(demo=settings.demo), jobs, committing)
 
     async def close(self) -> None:
         """Finish what was begun: commands that were taken are committed, codes that were asked for are sent."""
+        if self.jobs is not None:
+            await self.jobs.stop()
         await self.commits.stop()
         await sms.all_sent()
         await self.engine.dispose()
+        if self.committing is not None:
+            await self.committing.dispose()
 
     def move_clock(self, by: timedelta) -> datetime:
         """Move a demo's clock ahead and answer its new time; `NotFound` where time cannot be moved."""

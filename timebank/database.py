@@ -3,12 +3,14 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+import migrations
 from timebank.refusal import Refusal
 
 OLDEST_VERSION = 15
@@ -59,6 +61,15 @@ def plain_url(url: str) -> str:
     return f"{scheme.partition('+')[0]}://{rest}"
 
 
+def for_clients(url: str) -> tuple[str, dict[str, str]]:
+    """`url` without its password, and the environment that has it: arguments are there for every process to read."""
+    parts = urlsplit(plain_url(url))
+    user, _, host = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    netloc = f"{name}@{host}" if name else host
+    return urlunsplit(parts._replace(netloc=netloc)), {"PGPASSWORD": unquote(password)} if password else {}
+
+
 @contextlib.asynccontextmanager
 async def reached(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection for a command of the operator's; Refusal `database_unreachable` where there is none."""
@@ -83,6 +94,14 @@ def unreachable(error: BaseException) -> Refusal:
     return Refusal(
         "database_unreachable", f"The database cannot be reached: {words[0] if words else type(error).__name__}"
     )
+
+
+async def is_current(connection: AsyncConnection) -> bool:
+    """Whether the schema is the one that this version needs: every migration has run, and none of a newer version."""
+    if await connection.scalar(text("SELECT to_regclass('public.alembic_version')")) is None:
+        return False
+    versions = await connection.scalars(text("SELECT version_num FROM public.alembic_version"))
+    return set(versions) == migrations.HEADS
 
 
 async def refuse_old(connection: AsyncConnection) -> None:

@@ -333,6 +333,8 @@ def hold(data: Path) -> IO[str]:
             f"{data} is in use by process {holder['process_id']}, since {holder['since']}",
             **holder,
         ) from None
+    # A serving process that is split off later must not hold the directory when this one has died.
+    os.register_at_fork(after_in_child=lambda: os.close(lock.fileno()) if not lock.closed else None)
     lock.truncate(0)
     now = datetime.now(UTC).isoformat(timespec="seconds")  # for people to read; nothing is decided by it
     lock.write(json.dumps({"process_id": os.getpid(), "since": now}))

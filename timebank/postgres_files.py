@@ -90,6 +90,11 @@ def find_programs(account: Account) -> Path:
     return _copy_programs(package)
 
 
+def find_clients() -> Path:
+    """The directory with `psql`, `pg_dump` and `pg_restore`, for whoever runs this."""
+    return find_programs(Account(os.geteuid(), os.getegid()))
+
+
 def _copy_programs(package: Path) -> Path:
     """Copy the installation with its layout: programs look for their libraries and files relative to themselves."""
     kept = SYSTEM_HOME / f"postgresql-{importlib.metadata.version(DISTRIBUTION)}"

@@ -1,7 +1,8 @@
 """The schema in the database: the roles it needs, its migrations, and whether it is the one this version knows."""
 
+import contextlib
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -55,6 +56,22 @@ async def migrate(
     `schema_newer` when a newer version has been here, `roles_missing` when the role may not create roles, with the
     SQL that a database administrator would run.
     """
+    async with alone(owner_url) as connection:
+        await prepare_roles(connection, branches)
+        await connection.run_sync(upgrade, branches, describe)
+        if "bank" in branches:
+            await connection.execute(text("GRANT SELECT ON alembic_version TO timebank_service"))
+
+
+async def make_roles(owner_url: str) -> None:
+    """Create the roles that the schema belongs to, before it is restored. Refusal as for `migrate`."""
+    async with alone(owner_url) as connection:
+        await prepare_roles(connection, BRANCHES)
+
+
+@contextlib.asynccontextmanager
+async def alone(owner_url: str) -> AsyncIterator[AsyncConnection]:
+    """A transaction as the owner, while nobody else migrates; committed at the end."""
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connector(owner_url, "timebank migrate", {"lock_timeout": "60s"}),
@@ -63,13 +80,9 @@ async def migrate(
     try:
         async with reached(engine) as connection:
             await refuse_old(connection)
-            await connection.rollback()
-            async with connection.begin():
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-                await prepare_roles(connection, branches)
-                await connection.run_sync(upgrade, branches, describe)
-                if "bank" in branches:
-                    await connection.execute(text("GRANT SELECT ON alembic_version TO timebank_service"))
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            yield connection
+            await connection.commit()
     finally:
         await engine.dispose()
 
@@ -150,10 +163,3 @@ def reached_revisions(versions: Collection[str]) -> set[str]:
             script = known[revision]
             waiting += [*to_tuple(script.down_revision, ()), *to_tuple(script.dependencies, ())]
     return reached
-
-
-def is_current(versions: Collection[str]) -> bool:
-    """Whether a database with these rows in `alembic_version` has every migration that this version ships, and no
-    other."""
-    known = {script.revision for script in scripts().walk_revisions()}
-    return set(versions) <= known and reached_revisions(versions) == known

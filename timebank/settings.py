@@ -169,6 +169,13 @@ class Settings:
         "`timebank run --demo` sets it. Never for real people.",
     )
 
+    demo_exposed: bool = setting(
+        "TIMEBANK_DEMO_EXPOSED",
+        read_switch,
+        "0",
+        "1 to let a demo be served where other machines reach it, passwords shown and all.",
+    )
+
     @property
     def serves_loopback_only(self) -> bool:
         """Whether nobody but this machine can reach the service."""

@@ -64,6 +64,21 @@ def service_url(settings: Settings) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def owner_url(settings: Settings) -> Iterator[str]:
+    """The same database as the role that owns the tables. Refusal `migration_url_missing` where nobody said it."""
+    if settings.migration_url:
+        yield settings.migration_url
+        return
+    if settings.database_url:
+        raise Refusal(
+            "migration_url_missing",
+            "This needs the role that owns the tables: give its URL in TIMEBANK_MIGRATION_URL",
+        )
+    with postgres.reach(settings.data) as server:
+        yield server.owner_url
+
+
+@contextlib.contextmanager
 def spoken() -> Iterator[None]:
     """Let errors that a person can do something about end the command with one sentence and its code."""
     try:

@@ -18,11 +18,6 @@ def keys_group() -> None:
     """The bank's secrets: one file, apart from the database, backed up apart from it."""
 
 
-def register(group: click.Group) -> None:
-    """Add these commands to `timebank`."""
-    group.add_command(keys_group)
-
-
 def keys_path() -> Path:
     """Where the keys of this data directory are."""
     return from_environment().data / "keys.json"
@@ -65,3 +60,14 @@ def backup(file: Path) -> None:
     with spoken():
         Keys.load(keys_path()).backup(file)
     console.print(f"Keys copied to {file}. Keep it where the database backups are not.")
+
+
+@keys_group.command("restore")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def restore(file: Path) -> None:
+    """Put the copy in FILE where the bank looks for its keys. Keys that are there are left alone."""
+    with spoken():
+        path = keys_path()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Keys.load(file).backup(path)
+    console.print(f"Keys of {file} are in {path}.")

@@ -11,18 +11,12 @@ from rich.table import Table
 from sqlalchemy import select
 
 from api.commands.desk import Desk, at_desk, spoken
-from timebank import demo, founding, funds, kinds, members, purses, regions, roles, stations
+from timebank import demo, founding, funds, kinds, members, regions, roles, stations
 from timebank.errors import NotFound
 from timebank.ids import uuid7
 from timebank.tables import ROLES, station
 
 console = Console()
-
-
-def register(group: click.Group) -> None:
-    """Add these commands to `timebank`."""
-    for command in (book_group, fund_group, station_group, user_group, grant, demo_group):
-        group.add_command(command)
 
 
 @click.group("book")
@@ -86,7 +80,7 @@ def fund_add(name_zh: str, name_en: str, region: str, points: int) -> None:
             now=desk.now,
         )
         if points:
-            await purses.fill_fund(
+            await funds.fill(
                 desk.connection,
                 desk.book_id,
                 fund_id=fund_id,

@@ -1,0 +1,174 @@
+"""`timebank run`: the database, what has to be true of it, and the processes that serve."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from granian.constants import Interfaces, Loops
+from granian.log import LogLevels
+from granian.server import Server as Granian
+
+import api.app
+from timebank import demo, regions
+from timebank.clock import DemoClock
+from timebank.database import create_engine, is_current, reached, refuse_unsafe
+from timebank.keys import Keys
+from timebank.postgres import EmbeddedPostgres
+from timebank.refusal import Refusal
+from timebank.settings import Settings, to_environment
+
+# What the workers serve; imported here so that they find it imported.
+APP = f"{api.app.__name__}:{api.app.create_app.__name__}"
+# How long a worker may take to finish what it took before it is ended; systemd's own patience is 90.
+STOP_SECONDS = 30
+READY_SECONDS = 120
+# What granian holds back when all are busy: the committers' queue refuses earlier, with a word to the caller.
+BACKLOG = 2048
+
+Describe = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A database that may be served from."""
+
+    settings: Settings
+    """With the URL of the role that serves."""
+    is_empty: bool
+    """Whether there is no city in the book yet."""
+
+
+@contextlib.contextmanager
+def prepared(settings: Settings, describe: Describe) -> Iterator[Prepared]:
+    """Start or reach the database, migrate it, check it, and load the demo city in demo mode.
+
+    Every Refusal of `timebank.postgres`, `timebank.schema`, `timebank.database` and `timebank.keys` may come.
+    """
+    refuse_exposed_demo(settings)
+    refuse_taken_port(settings)
+    keys = Keys.load_or_create(settings.data / "keys.json")
+    with contextlib.ExitStack() as stack:
+        if settings.database_url is None:
+            embedded = EmbeddedPostgres(settings.data, tcp_port=settings.postgres_port, on_failure=end_service)
+            server = embedded.start(describe)
+            stack.callback(embedded.stop)
+            settings = replace(settings, database_url=server.service_url, migration_url=server.owner_url)
+        yield Prepared(settings, is_empty=asyncio.run(prepare(settings, keys, describe)))
+
+
+def end_service() -> None:
+    """PostgreSQL was given up: end in good order, so that whoever supervises the service starts it anew."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def refuse_exposed_demo(settings: Settings) -> None:
+    """Refusal `demo_exposed`: a demo shows everybody its passwords and moves its clock."""
+    if settings.demo and not settings.serves_loopback_only and not settings.demo_exposed:
+        raise Refusal(
+            "demo_exposed",
+            f"A demo shows its passwords to everybody who reaches {settings.host}. Serve it on 127.0.0.1, or say that "
+            "you mean it with TIMEBANK_DEMO_EXPOSED=1",
+        )
+
+
+def refuse_taken_port(settings: Settings) -> None:
+    """Refusal `port_taken`, before anything is started."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise Refusal(
+                "port_taken",
+                f"Cannot serve on {settings.host} port {settings.port}: {error.strerror}. Choose with "
+                "TIMEBANK_HOST and TIMEBANK_PORT",
+                port=settings.port,
+            ) from None
+
+
+async def prepare(settings: Settings, keys: Keys, describe: Describe) -> bool:
+    """Bring the database to where it may be served from; answers whether the book is empty."""
+    assert settings.database_url is not None  # noqa: S101  set by the caller
+    await bring_up_to_date(settings, describe)
+    await refuse_unsafe(settings.database_url)
+    engine = create_engine(settings.database_url, application_name="timebank start", pool_size=1)
+    try:
+        async with reached(engine) as connection:
+            if settings.demo:
+                describe("Loading the demo city")
+                clock = DemoClock(settings.data / "clock")
+                await demo.load(connection, settings.book_id, keys, clock())
+                await connection.commit()
+            return await regions.root(connection, settings.book_id) is None
+    finally:
+        await engine.dispose()
+
+
+async def bring_up_to_date(settings: Settings, describe: Describe) -> None:
+    """Migrate what is not current. Refusal `schema_not_current` where that is not ours to do."""
+    assert settings.database_url is not None  # noqa: S101  set by the caller
+    engine = create_engine(settings.database_url, application_name="timebank start", pool_size=1)
+    try:
+        async with reached(engine) as connection:
+            if await is_current(connection):
+                return
+    finally:
+        await engine.dispose()
+    if settings.migration_url is None:
+        raise Refusal(
+            "schema_not_current",
+            "The database's schema is not the one that this version needs: run timebank migrate with "
+            "the owner's URL in TIMEBANK_MIGRATION_URL",
+        )
+    # Alembic, which a start that has nothing to migrate need not wait for.
+    from timebank.schema import migrate
+
+    await migrate(settings.migration_url, describe=describe)
+
+
+def serve(settings: Settings, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was taken. `ready` is called once answers come."""
+    # Workers are split off with everything imported already, which saves each of them two seconds of start. The threads
+    # of this process hold no lock at that moment: the supervisor's waits for PostgreSQL to end, `announce` sleeps.
+    multiprocessing.set_start_method("fork" if sys.platform == "linux" else "spawn", force=True)
+    os.environ.update(to_environment(settings))
+    granian = Granian(
+        APP,
+        factory=True,
+        interface=Interfaces.ASGI,
+        address=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop=Loops.uvloop,
+        websockets=False,
+        backlog=BACKLOG,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+        log_level=LogLevels.warning,
+    )
+    granian.on_startup(threading.Thread(target=announce, args=(settings, ready), daemon=True).start)
+    granian.serve()
+
+
+def announce(settings: Settings, ready: Callable[[], None]) -> None:
+    """Call `ready` when the service answers that it is."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  compared, not bound
+    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/health/ready"
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                ready()
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
