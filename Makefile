@@ -15,10 +15,11 @@ run: $(VENV)/.run ## Install, start the database, migrate, load a small demo cit
 	@exec $(BIN)/timebank run --demo
 
 test: check $(VENV)/.chromium ## Install, check, and run every test
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q
-	$(BIN)/coverage combine -q
-	$(BIN)/python tests/coverage_floor.py
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/browser
+	$(BIN)/coverage run -m pytest -q tests/browser
+	@$(BIN)/coverage combine -q
+	@$(BIN)/python tests/coverage_floor.py
 
 check: $(VENV)/.test ## Lint, types and the direction of imports
 	$(BIN)/ruff check .
