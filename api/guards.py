@@ -15,7 +15,7 @@ from litestar.types import HTTPScope
 
 from api.auth import visitor_of
 from api.problems import Problem
-from timebank.catalogue import COUNTER_ROLES
+from timebank.counter import COUNTER_ROLES
 from timebank.records import QUEUE_ROLES
 
 

@@ -163,7 +163,7 @@ async def build_city(
     await city.grant(connection, city.manager_id, "manager", station_id=city.station.id)
     await city.grant(connection, city.clerk_id, "clerk", station_id=city.station.id)
     if fund_points:
-        await purses.fill_fund(
+        await funds.fill(
             connection, book_id, fund_id=city.fund_id, points=fund_points, id=city.new_id(), now=now, actor_id=None
         )
     return city

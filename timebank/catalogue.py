@@ -1,4 +1,4 @@
-"""Rewards as people look at them: what is on offer to a member, their redemptions, what a code at the counter means."""
+"""Rewards as people look at them: what is on offer to a member, and their redemptions."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, codes
+from timebank import codes
+from timebank.clock import month_start
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
 from timebank.keys import Keys
 from timebank.tables import member, redemption, region, reward, reward_place, station
 
-COUNTER_ROLES = ("clerk",)
 # The most rewards that are offered at once; a community has tens, not thousands.
 OFFER_LIMIT = 500
 
@@ -89,11 +89,6 @@ def on_offer(book_id: int, member_id: UUID, zone: ZoneInfo, now: datetime) -> Se
             or_(reward.c.ends_at.is_(None), reward.c.ends_at > now),
         )
     )
-
-
-def month_start(now: datetime, zone: ZoneInfo) -> datetime:
-    """When the calendar month of `now` began, where the community lives."""
-    return now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 async def seen(connection: AsyncConnection, book_id: int, rows: Sequence[Row[Any]], points: int) -> list[Offer]:
@@ -220,56 +215,6 @@ async def to_collect(
 def code_text(keys: Keys, number: int) -> str:
     """What the QR of a redemption says after the host: short, upper case, the same at every look."""
     return f"/R/{codes.redemption_code(keys.redemption, number)}"
-
-
-async def at_counter(
-    connection: AsyncConnection,
-    book_id: int,
-    station_id: UUID,
-    *,
-    actor_id: UUID,
-    now: datetime,
-    number: int | None = None,
-    digits: str | None = None,
-) -> Row[Any]:
-    """What a code means at a clerk's station, whoever it belongs to and whatever became of it.
-
-    By the `number` of an authentic code, or by `digits`, which mean only what can be collected at this station, the
-    latest first where old ones had the same. Rows as `redemptions` has them, and `here`: whether it may be handed
-    over at this station. `NotFound` for a station where the actor is no clerk, and for a code of nothing.
-    """
-    await access.visible_station(connection, book_id, station_id, actor_id=actor_id, roles=COUNTER_ROLES, now=now)
-    here = (
-        select(reward_place.c.reward_id)
-        .where(
-            reward_place.c.book_id == redemption.c.book_id,
-            reward_place.c.reward_id == redemption.c.reward_id,
-            reward_place.c.station_id == station_id,
-        )
-        .exists()
-    )
-    query = redemptions(book_id, now).add_columns(here.label("here"))
-    if number is not None:
-        query = query.where(redemption.c.number == number)
-    else:
-        query = query.where(redemption.c.digits == digits, here)
-    query = query.order_by((redemption.c.state == "held").desc(), redemption.c.held_at.desc()).limit(1)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="redemption")
-    return row
-
-
-def counter_refusal(row: Row[Any]) -> str | None:
-    """The code with which handing over what `at_counter` found would be refused; None when it may be."""
-    if not row.here:
-        return "wrong_place"
-    return {
-        "held": None,
-        "fulfilled": "already_fulfilled",
-        "cancelled": "already_cancelled",
-        "timed_out": "redemption_timed_out",
-    }[row.state]
 
 
 def masked(name: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import codes, policies, policy, purses
+from timebank.clock import local_day
 from timebank.codes import CodeRefused, StationScan
 from timebank.commands import Answer, settle
 from timebank.policies import Version
@@ -231,7 +232,7 @@ def leave(sitting: Sitting, command: Punch) -> Answer:
         # A page opened before the check-in and confirmed after it.
         holds.append("clock_doubt")
     ended_at = max(at, open_one["started_at"])
-    rules = policies.on_day(sitting.versions, local_day(sitting, open_one)).rules
+    rules = policies.on_day(sitting.versions, local_day(open_one["started_at"], sitting.zone)).rules
     holds += policy.record_holds(
         record_id=open_one["id"],
         grade=grade,
@@ -321,7 +322,7 @@ def add_record(
             "person_in_charge": open_one["person_in_charge"],
             "started_at": open_one["started_at"],
             "ended_at": ended_at,
-            "local_day": local_day(sitting, open_one),
+            "local_day": local_day(open_one["started_at"], sitting.zone),
             "measured_minutes": minutes,
             "grade": grade,
             "holds": holds,
@@ -330,11 +331,6 @@ def add_record(
             "recorded_at": sitting.now,
         }
     )
-
-
-def local_day(sitting: Sitting, open_one: dict[str, Any]) -> Any:
-    """The community's day of a check-in."""
-    return open_one["started_at"].astimezone(sitting.zone).date()
 
 
 CLOSE = text("""

@@ -1,9 +1,13 @@
-"""Where the time comes from. Verbs never ask; the web layer and the jobs ask a `Clock` once and hand it down."""
+"""Where the time comes from, and where the community's days and months begin.
+
+Verbs never ask for the time; the web layer and the jobs ask a `Clock` once and hand it down.
+"""
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 Clock = Callable[[], datetime]
 """Answers the present moment, aware and in UTC."""
@@ -12,6 +16,16 @@ Clock = Callable[[], datetime]
 def system_clock() -> datetime:
     """The machine's clock, in UTC."""
     return datetime.now(UTC)
+
+
+def local_day(moment: datetime, zone: ZoneInfo) -> date:
+    """The day of `moment` where the community lives."""
+    return moment.astimezone(zone).date()
+
+
+def month_start(moment: datetime, zone: ZoneInfo) -> datetime:
+    """When the calendar month of `moment` began, where the community lives."""
+    return moment.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 class DemoClock:

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import checkins, redemptions, verification
+from timebank import checkins, counter, redemptions, verification
 from timebank.clock import Clock
 from timebank.commands import Answer, Command
 from timebank.errors import Busy
@@ -157,7 +157,7 @@ class Commits:
         self.verify = committer("verify", verification.verify)
         self.redeem = committer("redeem", partial(redemptions.redeem, secret=keys.redemption))
         self.cancel = committer("cancel", redemptions.cancel)
-        self.fulfil = committer("fulfil", redemptions.fulfil)
+        self.fulfil = committer("fulfil", counter.fulfil)
         self.running = False
 
     async def start(self) -> None:

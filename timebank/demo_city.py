@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import founding, funds, kinds, members, purses, regions, rewards, roles, stations
+from timebank import founding, funds, kinds, members, regions, rewards, roles, stations
 from timebank.ids import uuid7
 from timebank.keys import Keys
 
@@ -85,7 +85,7 @@ async def found(demo: Demo) -> None:
         key, points = values.pop("key"), values.pop("points")
         region_id = demo.regions[values.pop("region")]
         demo.funds[key] = await funds.add(connection, book_id, region_id=region_id, id=uuid7(now), now=now, **values)
-        await purses.fill_fund(
+        await funds.fill(
             connection, book_id, fund_id=demo.funds[key], points=points, id=uuid7(now), now=now, actor_id=None
         )
     for values in plan["stations"]:

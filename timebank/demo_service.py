@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from timebank import checkins, codes, redemptions, verification
+from timebank import checkins, codes, counter, redemptions, verification
 from timebank.checkins import Punch
 from timebank.commands import Answer
+from timebank.counter import Fulfil
 from timebank.demo_city import TIME_ZONE, Demo
 from timebank.ids import uuid7
-from timebank.redemptions import Fulfil, Redeem
+from timebank.redemptions import Redeem
 from timebank.tables import record
 from timebank.verification import Verify
 
@@ -171,7 +172,7 @@ async def hand_out(diary: Diary, now: datetime, members: Sequence[UUID]) -> None
         )
         for answer in held
     ]
-    expect(await redemptions.fulfil(demo.connection, demo.book_id, handed, morning))
+    expect(await counter.fulfil(demo.connection, demo.book_id, handed, morning))
 
 
 async def leave_something(diary: Diary) -> None:

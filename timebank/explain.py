@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, func, literal, or_,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import purses, records
+from timebank.clock import local_day
 from timebank.cursors import Cursor
 from timebank.tables import attendance, fund, punch, purse, record, redemption, reward
 
@@ -70,8 +71,7 @@ class Lines:
 
 async def balance(connection: AsyncConnection, book_id: int, member_id: UUID, now: datetime) -> Balance:
     """What a member has at `now`. Points whose last day is over are not counted."""
-    zone = await purses.time_zone(connection, book_id)
-    today = now.astimezone(zone).date()
+    today = local_day(now, await purses.time_zone(connection, book_id))
     valid = await purses.purses_of(connection, book_id, [member_id], today=today)
     funds = await funds_of(connection, book_id, {each.fund_id for each in valid})
     held = await connection.scalar(

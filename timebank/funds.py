@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import any_, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import purses, regions, texts, trail
+from timebank import postings, purses, regions, texts, trail
 from timebank.errors import NotFound
 from timebank.tables import fund, region
 
@@ -24,7 +24,7 @@ async def add(
     now: datetime,
     actor_id: UUID | None = None,
 ) -> UUID:
-    """Set up an empty fund of a region; `purses.fill_fund` puts points into it.
+    """Set up an empty fund of a region; `fill` puts points into it.
 
     Errors: `not_found` (region), `invalid` (names).
     """
@@ -54,6 +54,46 @@ async def add(
         now=now,
     )
     return id
+
+
+async def fill(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    fund_id: UUID,
+    points: int,
+    id: UUID,
+    now: datetime,
+    actor_id: UUID | None,
+) -> None:
+    """Put new points into a fund, once for each `id`. The actor, unless the operator, administers the fund's region.
+
+    Errors: `not_found` (fund), `invalid` (points: a whole number above zero that the fund can still hold),
+    `conflict` (field `id`: used for something else before).
+    """
+    query = select(fund.c.region_id).where(fund.c.book_id == book_id, fund.c.id == fund_id)
+    region_id: UUID | None = await connection.scalar(query)
+    if region_id is None:
+        raise NotFound(kind="fund")
+    try:
+        await regions.require(connection, book_id, region_id, actor_id, now)
+    except NotFound:
+        raise NotFound(kind="fund") from None
+    is_new = await postings.fill_fund(
+        connection, book_id, id=id, fund_id=fund_id, points=points, actor_id=actor_id, now=now
+    )
+    if not is_new:
+        return
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="fund.fill",
+        subject_kind="fund",
+        subject_id=fund_id,
+        after={"points": points, "transfer_id": str(id)},
+        now=now,
+    )
 
 
 async def nearest(connection: AsyncConnection, book_id: int, region_id: UUID) -> UUID:

@@ -1,4 +1,4 @@
-"""The bank's accounts in the ledger, and the only sentences in which the bank speaks to it.
+"""The bank's accounts in the ledger: their ids, how they are opened, what they hold. `postings` moves what is in them.
 
     issuance ──▶ fund ──▶ purse ──▶ held ──▶ fulfilled          points
     issuance ──▶ hours                                          minutes
@@ -19,14 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import book
 from ledger.audit import Progress, Report, audit
-from ledger.model import HIGHEST, Account, LedgerError, Outcome, Transfer
+from ledger.model import Account, LedgerError
 from ledger.queries import Line, balances, joint_statement
 from ledger.tables import book as book_table
-from timebank import access, trail
-from timebank.errors import Conflict, Invalid, NotFound
-from timebank.tables import fund, policy_version, purse
+from timebank.errors import Conflict, Invalid
+from timebank.tables import policy_version, purse
 
-__all__ = ["Progress", "Report", "audit"]
+__all__ = ["LedgerError", "Progress", "Report", "audit"]
 
 MINUTE, POINT = "minute", "point"
 
@@ -105,58 +104,6 @@ async def open_fund(connection: AsyncConnection, book_id: int, fund_id: UUID) ->
     account = Account(id=fund_account(fund_id), unit=POINT, kind="fund", floor=0, system=True)
     await book.open_accounts(connection, book_id, [account])
     return account.id
-
-
-async def fill_fund(
-    connection: AsyncConnection,
-    book_id: int,
-    *,
-    fund_id: UUID,
-    points: int,
-    id: UUID,
-    now: datetime,
-    actor_id: UUID | None,
-) -> None:
-    """Put new points into a fund, once for each `id`. The actor, unless the operator, administers the fund's region.
-
-    Errors: `not_found` (fund), `invalid` (points: a whole number above zero that the fund can still hold),
-    `conflict` (field `id`: used for something else before).
-    """
-    row = (await connection.execute(select(fund).where(fund.c.book_id == book_id, fund.c.id == fund_id))).one_or_none()
-    if row is None:
-        raise NotFound(kind="fund")
-    if actor_id is not None:
-        await access.visible_region(connection, book_id, row.region_id, actor_id=actor_id, roles=("admin",), now=now)
-    if not 0 < points <= HIGHEST:
-        raise Invalid(field="points", reason="range", lowest=1, highest=HIGHEST)
-    filling = Transfer(
-        id=id,
-        debit_id=ISSUANCE,
-        credit_id=row.account_id,
-        unit=POINT,
-        amount=points,
-        code="fill_fund",
-        occurred_at=now,
-        source={"fund_id": str(fund_id), "actor_id": str(actor_id) if actor_id else None},
-    )
-    (outcome,) = await book.post(connection, book_id, [filling], now)
-    if outcome is Outcome.overflow:
-        raise Invalid(field="points", reason="range", lowest=1, highest=HIGHEST)
-    if outcome is Outcome.already_posted:
-        return
-    if outcome is not Outcome.ok:
-        raise Conflict(field="id")
-    after = {"points": points, "transfer_id": str(id)}
-    await trail.write(
-        connection,
-        book_id,
-        actor_id=actor_id,
-        action="fund.fill",
-        subject_kind="fund",
-        subject_id=fund_id,
-        after=after,
-        now=now,
-    )
 
 
 async def open_accounts(

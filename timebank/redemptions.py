@@ -1,4 +1,4 @@
-"""Redemption: points are held, a code is shown, a clerk hands over; or it is cancelled, or its time runs out.
+"""Redemptions: points are held for a reward; they come back when it is cancelled, or when its time runs out.
 
 A hold is a transfer out of the purses, the earliest expiry first; a release is its reversal, so that a refund goes
 back to exactly the purses it came from.
@@ -9,20 +9,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
+from uuid import UUID
 
 from sqlalchemy import Row, Select, and_, any_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.book import post, reversal
-from ledger.model import Outcome, Transfer
-from timebank import access, codes, policy, purses
+from timebank import codes, policy, postings, purses
+from timebank.clock import local_day, month_start
 from timebank.commands import Answer, settle
+from timebank.postings import Part
 from timebank.rows import insert_rows
-from timebank.tables import member, redemption, redemption_part, region, reward, reward_place, station
+from timebank.tables import member, redemption, redemption_part, region, reward
 
-ROLES = ("clerk", "manager", "admin")
 # Draws of a number and digits that nobody has; with 40 bits and eight digits the second is already rare.
 DRAWS = 8
 
@@ -51,21 +49,6 @@ class Cancel:
     def content(self) -> tuple[object, ...]:
         """What the member chose."""
         return (self.redemption_id,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fulfil:
-    """Hand a reward over at a station: by the `number` of an authentic code, or by the `digits` that were read out."""
-
-    id: UUID
-    actor_id: UUID
-    station_id: UUID
-    number: int | None = None
-    digits: str | None = None
-
-    def content(self) -> tuple[object, ...]:
-        """What the clerk sent."""
-        return (self.station_id, self.number, self.digits)
 
 
 async def redeem(
@@ -118,7 +101,7 @@ class Sitting:
     this_month: Counter[tuple[UUID, UUID]]
     purses: dict[UUID, dict[UUID, purses.Purse]]
     redemptions: list[dict[str, Any]] = field(default_factory=list)
-    parts: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
 
 
 async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Redeem], now: datetime) -> Sitting:
@@ -158,7 +141,7 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Rede
         .group_by(redemption.c.member_id, redemption.c.reward_id)
     )
     valid: dict[UUID, dict[UUID, purses.Purse]] = defaultdict(dict)
-    for purse in await purses.purses_of(connection, book_id, member_ids, today=now.astimezone(zone).date()):
+    for purse in await purses.purses_of(connection, book_id, member_ids, today=local_day(now, zone)):
         valid[purse.member_id][purse.id] = purse
     return Sitting(
         book_id=book_id,
@@ -170,11 +153,6 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Rede
         this_month=Counter({(member_id, reward_id): times for member_id, reward_id, times in counted}),
         purses=valid,
     )
-
-
-def month_start(now: datetime, zone: ZoneInfo) -> datetime:
-    """The first moment of the community's calendar month."""
-    return now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def choose(sitting: Sitting, command: Redeem) -> str | None:
@@ -197,15 +175,7 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
         return "points_short"
     for purse_id, points in parts:
         own[purse_id] = own[purse_id]._replace(points=own[purse_id].points - points)
-        sitting.parts.append(
-            {
-                "book_id": sitting.book_id,
-                "transfer_id": uuid5(command.id, f"hold/{purse_id}"),
-                "redemption_id": command.id,
-                "purse_id": purse_id,
-                "points": points,
-            }
-        )
+        sitting.parts.append(postings.part(command.id, purse_id, points))
     sitting.stock[row.id] -= 1
     sitting.this_month[asked] += 1
     sitting.redemptions.append(
@@ -275,34 +245,14 @@ async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> N
         return
     await change_stock(connection, book_id, Counter({id_: -n for id_, n in taken(sitting.redemptions).items()}))
     await insert_rows(connection, redemption, sitting.redemptions)
-    await insert_rows(connection, redemption_part, sitting.parts)
-    holds = [
-        Transfer(
-            id=part["transfer_id"],
-            debit_id=part["purse_id"],
-            credit_id=purses.HELD,
-            unit=purses.POINT,
-            amount=part["points"],
-            code="hold",
-            occurred_at=sitting.now,
-            group_id=part["redemption_id"],
-            source={"redemption_id": str(part["redemption_id"])},
-        )
-        for part in sitting.parts
-    ]
-    require_ok(await post(connection, book_id, holds, sitting.now))
+    rows = [{"book_id": book_id, **each._asdict()} for each in sitting.parts]
+    await insert_rows(connection, redemption_part, rows)
+    await postings.hold(connection, book_id, sitting.parts, sitting.now)
 
 
 def taken(redemptions: Iterable[dict[str, Any]]) -> Counter[UUID]:
     """How many of each reward."""
     return Counter(row["reward_id"] for row in redemptions)
-
-
-def require_ok(outcomes: Iterable[Outcome]) -> None:
-    """What was decided under the locks must be postable; otherwise nothing of it happens."""
-    for outcome in outcomes:
-        if outcome not in (Outcome.ok, Outcome.already_posted):
-            raise RuntimeError(f"posting of a redemption: {outcome}")
 
 
 async def cancel(connection: AsyncConnection, book_id: int, commands: Sequence[Cancel], now: datetime) -> list[Answer]:
@@ -335,98 +285,6 @@ async def cancel(connection: AsyncConnection, book_id: int, commands: Sequence[C
 
 
 ENDED = {"fulfilled": "already_fulfilled", "cancelled": "already_cancelled", "timed_out": "redemption_timed_out"}
-
-
-async def fulfil(connection: AsyncConnection, book_id: int, commands: Sequence[Fulfil], now: datetime) -> list[Answer]:
-    """Hand rewards over, each once. `ok` carries `redemption_id`, `reward_id`, `member_id`, `points`, `at`.
-
-    Refused: `role_not_allowed` (no clerk there), `not_found`, `wrong_place` (not a pick-up place; digits mean nothing
-    elsewhere and are `not_found`), `already_fulfilled`, `already_cancelled`, `redemption_timed_out`, `id_reused`.
-    """
-
-    async def decide(fresh: list[Fulfil]) -> list[Answer]:
-        allowed = await desks(connection, book_id, fresh, now)
-        rows = list((await lock(connection, asked_for(book_id, fresh))).values())
-        places = await pick_up_places(connection, book_id, {row.reward_id for row in rows})
-        ended: dict[UUID, dict[str, Any]] = {}
-        answers = []
-        for command in fresh:
-            if (command.actor_id, command.station_id) not in allowed:
-                answers.append(Answer("role_not_allowed"))
-                continue
-            row = pick(rows, places, command)
-            if row is None:
-                answers.append(Answer("not_found"))
-            elif (row.reward_id, command.station_id) not in places:
-                answers.append(Answer("wrong_place"))
-            elif (state := ended.get(row.id, {}).get("state", row.state)) != "held":
-                answers.append(Answer(ENDED[state]))
-            elif row.expires_at <= now:
-                answers.append(Answer("redemption_timed_out"))
-            else:
-                end = {"state": "fulfilled", "ended_by": command.actor_id, "station_id": command.station_id}
-                ended[row.id] = end
-                answers.append(handed_over(row, now))
-        await hand_over(connection, book_id, [row for row in rows if row.id in ended], ended, now)
-        return answers
-
-    return await settle(connection, book_id, "fulfil", commands, now, decide)
-
-
-def handed_over(row: Row[Any], now: datetime) -> Answer:
-    """The answer to a redemption that is handed over now."""
-    ids = {"redemption_id": row.id, "reward_id": row.reward_id, "member_id": row.member_id}
-    plain = {name: str(value) for name, value in ids.items()}
-    return Answer("ok", {**plain, "points": row.points, "at": now.isoformat()})
-
-
-def asked_for(book_id: int, commands: Sequence[Fulfil]) -> Select[Any]:
-    """The redemptions that may be meant."""
-    return select(redemption).where(
-        redemption.c.book_id == book_id,
-        or_(
-            redemption.c.number.in_([command.number for command in commands if command.number is not None]),
-            redemption.c.digits.in_([command.digits for command in commands if command.digits is not None]),
-        ),
-    )
-
-
-def pick(rows: Sequence[Row[Any]], places: set[tuple[UUID, UUID]], command: Fulfil) -> Row[Any] | None:
-    """The redemption that a command means; by digits, what can still be collected here, else the latest that was."""
-    if command.number is not None:
-        return next((row for row in rows if row.number == command.number), None)
-    here = [row for row in rows if row.digits == command.digits and (row.reward_id, command.station_id) in places]
-    return max(here, key=lambda row: (row.state == "held", row.held_at), default=None)
-
-
-async def desks(
-    connection: AsyncConnection, book_id: int, commands: Sequence[Fulfil], now: datetime
-) -> set[tuple[UUID, UUID]]:
-    """(actor, station) where the actor may hand over."""
-    rows = await connection.execute(
-        select(member.c.id, station.c.id)
-        .join_from(member, station, station.c.book_id == member.c.book_id)
-        .where(
-            member.c.book_id == book_id,
-            member.c.id.in_({command.actor_id for command in commands}),
-            member.c.state == "active",
-            station.c.id.in_({command.station_id for command in commands}),
-            access.in_branch(member.c.id, ROLES, now),
-        )
-    )
-    return {(actor_id, station_id) for actor_id, station_id in rows}
-
-
-async def pick_up_places(
-    connection: AsyncConnection, book_id: int, reward_ids: Iterable[UUID]
-) -> set[tuple[UUID, UUID]]:
-    """(reward, station) where each may be handed over."""
-    rows = await connection.execute(
-        select(reward_place.c.reward_id, reward_place.c.station_id).where(
-            reward_place.c.book_id == book_id, reward_place.c.reward_id.in_(list(reward_ids))
-        )
-    )
-    return {(reward_id, station_id) for reward_id, station_id in rows}
 
 
 async def lock(connection: AsyncConnection, query: Select[Any]) -> dict[UUID, Row[Any]]:
@@ -477,49 +335,16 @@ async def release(
     await change_stock(connection, book_id, counted)
     await end(connection, book_id, ended, now)
     parts = await connection.execute(
-        select(redemption_part.c.redemption_id, redemption_part.c.transfer_id)
+        select(
+            redemption_part.c.transfer_id,
+            redemption_part.c.redemption_id,
+            redemption_part.c.purse_id,
+            redemption_part.c.points,
+        )
         .where(redemption_part.c.book_id == book_id, redemption_part.c.redemption_id.in_(ended))
         .order_by(redemption_part.c.redemption_id, redemption_part.c.transfer_id)
     )
-    releases = [
-        reversal(
-            part.transfer_id,
-            id=uuid5(part.transfer_id, "release"),
-            code="release",
-            occurred_at=now,
-            group_id=uuid5(part.redemption_id, "release"),
-            source={"redemption_id": str(part.redemption_id)},
-        )
-        for part in parts
-    ]
-    require_ok(await post(connection, book_id, releases, now))
-
-
-async def hand_over(
-    connection: AsyncConnection,
-    book_id: int,
-    rows: Sequence[Row[Any]],
-    ended: dict[UUID, dict[str, Any]],
-    now: datetime,
-) -> None:
-    """End redemptions by handing over: what was held is fulfilled."""
-    if not rows:
-        return
-    await end(connection, book_id, ended, now)
-    postings = [
-        Transfer(
-            id=uuid5(row.id, "fulfil"),
-            debit_id=purses.HELD,
-            credit_id=purses.FULFILLED,
-            unit=purses.POINT,
-            amount=row.points,
-            code="fulfil",
-            occurred_at=now,
-            source={"redemption_id": str(row.id), "clerk_id": str(ended[row.id]["ended_by"])},
-        )
-        for row in rows
-    ]
-    require_ok(await post(connection, book_id, postings, now))
+    await postings.release(connection, book_id, [Part(*row) for row in parts], now)
 
 
 async def time_out(connection: AsyncConnection, book_id: int, now: datetime, limit: int = 500) -> int:

@@ -5,19 +5,18 @@ Hours are posted at once. Points come out of the station's fund; where it is dry
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.book import post
-from ledger.model import Outcome, Transfer
-from timebank import access, policies, policy, purses
+from timebank import access, policies, policy, postings
 from timebank.commands import Answer, settle
+from timebank.postings import Earning
 from timebank.rows import insert_rows
 from timebank.tables import attendance, decision, member, record, service_kind, station
 
@@ -77,7 +76,7 @@ class Sitting:
     credited: dict[tuple[UUID, date], int]
     decided: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     decisions: list[dict[str, Any]] = field(default_factory=list)
-    expiries: dict[UUID, date] = field(default_factory=dict)
+    earnings: list[Earning] = field(default_factory=list)
 
 
 async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Verify], now: datetime) -> Sitting:
@@ -206,7 +205,16 @@ def weigh(sitting: Sitting, command: Verify) -> Answer:
             local_day=row.local_day,
         )
         sitting.credited[day] += credit.minutes
-        sitting.expiries[row.id] = credit.expires_on
+        sitting.earnings.append(
+            earning(
+                row,
+                verifier_id=command.actor_id,
+                policy_number=version.number,
+                minutes=credit.minutes,
+                points=credit.points,
+                expires_on=credit.expires_on,
+            )
+        )
         end |= {
             "state": "verified",
             "credited_minutes": credit.minutes,
@@ -239,89 +247,37 @@ async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting, answ
     ends = list(sitting.decided.values())
     columns = {name: [end[name] for end in ends] for name in ends[0]}
     await connection.execute(DECIDE, {"book_id": book_id, "now": sitting.now, **columns})
-    postings: list[Transfer] = []
-    for end in ends:
-        if end["state"] != "verified":
-            continue
-        row = sitting.records[end["id"]]
-        facts = (row, end["decided_by"], end["policy_number"])
-        if end["credited_minutes"]:
-            postings.append(hours_posting(*facts, end["credited_minutes"]))
-        if end["points"]:
-            postings.append(points_posting(*facts, end["points"], sitting.expiries[row.id]))
-    dry = await post_earnings(connection, book_id, postings, sitting, ends)
+    dry = await postings.earn(connection, book_id, sitting.earnings, sitting.now)
     if dry:
-        await connection.execute(
-            update(record).where(record.c.book_id == book_id, record.c.id.in_(dry)).values(points_state="waiting")
-        )
+        await set_points_state(connection, book_id, dry, "waiting")
         for answer in answers:
             if answer.code == "ok" and UUID(answer.data["record_id"]) in dry:
                 answer.data["points_state"] = "waiting"
 
 
-async def post_earnings(
-    connection: AsyncConnection, book_id: int, postings: list[Transfer], sitting: Sitting, ends: list[dict[str, Any]]
-) -> set[UUID]:
-    """Open what is missing and post; answers the records whose fund is dry."""
-    earned = [sitting.records[end["id"]] for end in ends if end["state"] == "verified"]
-    pointed = [sitting.records[end["id"]] for end in ends if end["points"]]
-    await purses.open_accounts(
-        connection,
-        book_id,
-        member_ids={row.member_id for row in earned},
-        purses={(row.member_id, row.fund_id, sitting.expiries[row.id]) for row in pointed},
-    )
-    outcomes = await post(connection, book_id, postings, sitting.now)
-    return unpaid(postings, outcomes)
-
-
-def unpaid(postings: Sequence[Transfer], outcomes: Sequence[Outcome]) -> set[UUID]:
-    """The records whose points their fund could not pay. Any other refusal would be a bug, and undoes the batch."""
-    dry = set()
-    for posting, outcome in zip(postings, outcomes, strict=True):
-        if outcome is Outcome.below_floor and posting.code == "earn_points":
-            dry.add(UUID(posting.source["record_id"]))
-        elif outcome not in (Outcome.ok, Outcome.already_posted):
-            raise RuntimeError(f"{posting.code} of record {posting.source['record_id']}: {outcome}")
-    return dry
-
-
-def source_of(row: Row[Any], verifier_id: UUID, policy_number: int) -> dict[str, Any]:
-    """Where a posting comes from: what "explain my balance" reads."""
-    return {
-        "record_id": str(row.id),
-        "in_punch_id": str(row.in_punch_id),
-        "out_punch_id": str(row.out_punch_id) if row.out_punch_id else None,
-        "verifier_id": str(verifier_id),
-        "policy": policy_number,
-    }
-
-
-def hours_posting(row: Row[Any], verifier_id: UUID, policy_number: int, minutes: int) -> Transfer:
-    """The hours of a record. Its id follows from the record, so that a record is credited once, whatever happens."""
-    return Transfer(
-        id=uuid5(row.id, "hours"),
-        debit_id=purses.HOURS_ISSUANCE,
-        credit_id=purses.hours_account(row.member_id),
-        unit=purses.MINUTE,
-        amount=minutes,
-        code="earn_hours",
-        occurred_at=row.started_at,
-        source=source_of(row, verifier_id, policy_number),
+async def set_points_state(connection: AsyncConnection, book_id: int, ids: Collection[UUID], state: str) -> None:
+    """Say of records whether their points wait for the fund."""
+    await connection.execute(
+        update(record).where(record.c.book_id == book_id, record.c.id.in_(ids)).values(points_state=state)
     )
 
 
-def points_posting(row: Row[Any], verifier_id: UUID, policy_number: int, points: int, expires_on: date) -> Transfer:
-    """The points of a record, out of the fund of its station."""
-    return Transfer(
-        id=uuid5(row.id, "points"),
-        debit_id=purses.fund_account(row.fund_id),
-        credit_id=purses.purse_account(row.member_id, row.fund_id, expires_on),
-        unit=purses.POINT,
-        amount=points,
-        code="earn_points",
+def earning(
+    row: Row[Any], *, verifier_id: UUID, policy_number: int, minutes: int, points: int, expires_on: date
+) -> Earning:
+    """What a record of `with_source` earns."""
+    return Earning(
+        record_id=row.id,
+        member_id=row.member_id,
+        fund_id=row.fund_id,
+        in_punch_id=row.in_punch_id,
+        out_punch_id=row.out_punch_id,
+        verifier_id=verifier_id,
+        policy_number=policy_number,
         occurred_at=row.started_at,
-        source=source_of(row, verifier_id, policy_number),
+        minutes=minutes,
+        points=points,
+        expires_on=expires_on,
     )
 
 
@@ -344,15 +300,19 @@ async def pay_waiting(connection: AsyncConnection, book_id: int, now: datetime, 
     query = with_source(and_(record.c.book_id == book_id, record.c.id.in_(ids)))
     rows = (await connection.execute(query.order_by(record.c.decided_at, record.c.id))).all()
     versions = {version.number: version for version in await policies.versions(connection, book_id)}
-    expiries = {row.id: policy.expires_on(versions[row.policy_number].rules, row.local_day) for row in rows}
-    await purses.open_accounts(
-        connection, book_id, member_ids=(), purses={(row.member_id, row.fund_id, expiries[row.id]) for row in rows}
-    )
-    postings = [points_posting(row, row.decided_by, row.policy_number, row.points, expiries[row.id]) for row in rows]
-    dry = unpaid(postings, await post(connection, book_id, postings, now))
-    paid = [row.id for row in rows if row.id not in dry]
-    if paid:
-        await connection.execute(
-            update(record).where(record.c.book_id == book_id, record.c.id.in_(paid)).values(points_state="posted")
+    earnings = [
+        earning(
+            row,
+            verifier_id=row.decided_by,
+            policy_number=row.policy_number,
+            minutes=0,  # posted when it was verified
+            points=row.points,
+            expires_on=policy.expires_on(versions[row.policy_number].rules, row.local_day),
         )
+        for row in rows
+    ]
+    dry = await postings.earn(connection, book_id, earnings, now)
+    paid = {row.id for row in rows} - dry
+    if paid:
+        await set_points_state(connection, book_id, paid, "posted")
     return len(paid)

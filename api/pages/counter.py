@@ -12,10 +12,9 @@ from api.problems import Problem
 from api.sentences import sentence
 from api.state import Bank, bank_of
 from timebank import catalogue, codes, members, overview
-from timebank.catalogue import COUNTER_ROLES
+from timebank.counter import COUNTER_ROLES, Fulfil, at_counter, counter_refusal
 from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
-from timebank.redemptions import Fulfil
 from timebank.sessions import Session
 
 DIGITS = 8
@@ -95,7 +94,7 @@ async def look_up(request: AnyRequest, session: Session, station_id: UUID, text:
     try:
         number, digits = read(bank, text)
         async with bank.engine.connect() as connection:
-            found = await catalogue.at_counter(
+            found = await at_counter(
                 connection,
                 bank.book_id,
                 station_id,
@@ -108,7 +107,7 @@ async def look_up(request: AnyRequest, session: Session, station_id: UUID, text:
         return None, speaker(request).gettext("Nothing can be collected here with this code. Compare the digits.")
     except BankError as error:
         return None, sentence(error.code, tag, error.data)
-    refusal = catalogue.counter_refusal(found)
+    refusal = counter_refusal(found)
     return found, sentence(refusal, tag) if refusal else None
 
 

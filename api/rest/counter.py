@@ -22,8 +22,8 @@ from api.rest.operation import (
     writing,
 )
 from api.state import Bank, bank_of
-from timebank import catalogue, codes, members
-from timebank.redemptions import Fulfil
+from timebank import catalogue, codes, counter, members
+from timebank.counter import Fulfil
 
 Code = Annotated[str, Meta(max_length=200)]
 READING = ("code_malformed", "code_forged", "not_found")
@@ -79,7 +79,7 @@ async def look_up(request: AnyRequest) -> Response[Any]:
     bank, body = bank_of(request), await body_of(request, LookUp)
     number, digits = read(bank, body.code)
     async with bank.engine.connect() as connection:
-        row = await catalogue.at_counter(
+        row = await counter.at_counter(
             connection,
             bank.book_id,
             body.station_id,
@@ -96,7 +96,7 @@ async def look_up(request: AnyRequest) -> Response[Any]:
             Shown,
             redemption_id=row.id,
             name=catalogue.masked(name) if name else None,
-            refusal=catalogue.counter_refusal(row),
+            refusal=counter.counter_refusal(row),
         )
     )
 

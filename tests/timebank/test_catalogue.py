@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import MORNING, City, build_city
-from timebank import catalogue, codes, members, rewards
+from timebank import catalogue, codes, counter, members, rewards
 from timebank.errors import NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -136,7 +136,7 @@ async def test_a_code_at_the_counter(connection: AsyncConnection, city: City) ->
     row = await catalogue.my_redemption(connection, city.book_id, one, id, now=MORNING)
 
     async def look(station_id: UUID = city.station.id, actor_id: UUID = city.clerk_id, **by: Any) -> Any:
-        return await catalogue.at_counter(
+        return await counter.at_counter(
             connection, city.book_id, station_id, actor_id=actor_id, now=by.pop("now", MORNING), **by
         )
 
@@ -144,9 +144,9 @@ async def test_a_code_at_the_counter(connection: AsyncConnection, city: City) ->
     assert codes.read_redemption_code(city.keys.redemption, f"https://bank.example{text}") == row.number
     for by in ({"number": row.number}, {"digits": row.digits}):
         found = await look(**by)
-        assert (found.id, catalogue.counter_refusal(found)) == (id, None)
-    assert catalogue.counter_refusal(await look(elsewhere.id, number=row.number)) == "wrong_place"
-    assert catalogue.counter_refusal(await look(number=row.number, now=row.expires_at)) == "redemption_timed_out"
+        assert (found.id, counter.counter_refusal(found)) == (id, None)
+    assert counter.counter_refusal(await look(elsewhere.id, number=row.number)) == "wrong_place"
+    assert counter.counter_refusal(await look(number=row.number, now=row.expires_at)) == "redemption_timed_out"
     for wrong in (
         {"digits": row.digits, "station_id": elsewhere.id},
         {"number": row.number + 1},
@@ -164,10 +164,10 @@ async def test_an_ended_code_says_how_it_ended(connection: AsyncConnection, city
     reward_id = await city.add_reward(connection)
     id = await hold(connection, city, one, reward_id, state=state, ended_at=MORNING, **place)
     row = await catalogue.my_redemption(connection, city.book_id, one, id, now=MORNING)
-    found = await catalogue.at_counter(
+    found = await counter.at_counter(
         connection, city.book_id, city.station.id, actor_id=city.clerk_id, now=MORNING, digits=row.digits
     )
-    assert catalogue.counter_refusal(found) == code
+    assert counter.counter_refusal(found) == code
 
 
 @pytest.mark.parametrize(

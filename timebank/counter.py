@@ -1,0 +1,190 @@
+"""The clerk's counter: what a code stands for, and handing a reward over, once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import access, catalogue, postings
+from timebank.commands import Answer, settle
+from timebank.errors import NotFound
+from timebank.redemptions import ENDED, end, lock
+from timebank.tables import member, redemption, reward_place, station
+
+COUNTER_ROLES = ("clerk",)
+
+
+async def at_counter(
+    connection: AsyncConnection,
+    book_id: int,
+    station_id: UUID,
+    *,
+    actor_id: UUID,
+    now: datetime,
+    number: int | None = None,
+    digits: str | None = None,
+) -> Row[Any]:
+    """What a code means at a clerk's station, whoever it belongs to and whatever became of it.
+
+    By the `number` of an authentic code, or by `digits`, which mean only what can be collected at this station, the
+    latest first where old ones had the same. Rows as `redemptions` has them, and `here`: whether it may be handed
+    over at this station. `NotFound` for a station where the actor is no clerk, and for a code of nothing.
+    """
+    await access.visible_station(connection, book_id, station_id, actor_id=actor_id, roles=COUNTER_ROLES, now=now)
+    here = (
+        select(reward_place.c.reward_id)
+        .where(
+            reward_place.c.book_id == redemption.c.book_id,
+            reward_place.c.reward_id == redemption.c.reward_id,
+            reward_place.c.station_id == station_id,
+        )
+        .exists()
+    )
+    query = catalogue.redemptions(book_id, now).add_columns(here.label("here"))
+    if number is not None:
+        query = query.where(redemption.c.number == number)
+    else:
+        query = query.where(redemption.c.digits == digits, here)
+    query = query.order_by((redemption.c.state == "held").desc(), redemption.c.held_at.desc()).limit(1)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="redemption")
+    return row
+
+
+def counter_refusal(row: Row[Any]) -> str | None:
+    """The code with which handing over what `at_counter` found would be refused; None when it may be."""
+    if not row.here:
+        return "wrong_place"
+    return {
+        "held": None,
+        "fulfilled": "already_fulfilled",
+        "cancelled": "already_cancelled",
+        "timed_out": "redemption_timed_out",
+    }[row.state]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fulfil:
+    """Hand a reward over at a station: by the `number` of an authentic code, or by the `digits` that were read out."""
+
+    id: UUID
+    actor_id: UUID
+    station_id: UUID
+    number: int | None = None
+    digits: str | None = None
+
+    def content(self) -> tuple[object, ...]:
+        """What the clerk sent."""
+        return (self.station_id, self.number, self.digits)
+
+
+async def fulfil(connection: AsyncConnection, book_id: int, commands: Sequence[Fulfil], now: datetime) -> list[Answer]:
+    """Hand rewards over, each once. `ok` carries `redemption_id`, `reward_id`, `member_id`, `points`, `at`.
+
+    Refused: `role_not_allowed` (no clerk there), `not_found`, `wrong_place` (not a pick-up place; digits mean nothing
+    elsewhere and are `not_found`), `already_fulfilled`, `already_cancelled`, `redemption_timed_out`, `id_reused`.
+    """
+
+    async def decide(fresh: list[Fulfil]) -> list[Answer]:
+        allowed = await desks(connection, book_id, fresh, now)
+        rows = list((await lock(connection, asked_for(book_id, fresh))).values())
+        places = await pick_up_places(connection, book_id, {row.reward_id for row in rows})
+        ended: dict[UUID, dict[str, Any]] = {}
+        answers = []
+        for command in fresh:
+            if (command.actor_id, command.station_id) not in allowed:
+                answers.append(Answer("role_not_allowed"))
+                continue
+            row = pick(rows, places, command)
+            if row is None:
+                answers.append(Answer("not_found"))
+            elif (row.reward_id, command.station_id) not in places:
+                answers.append(Answer("wrong_place"))
+            elif (state := ended.get(row.id, {}).get("state", row.state)) != "held":
+                answers.append(Answer(ENDED[state]))
+            elif row.expires_at <= now:
+                answers.append(Answer("redemption_timed_out"))
+            else:
+                end = {"state": "fulfilled", "ended_by": command.actor_id, "station_id": command.station_id}
+                ended[row.id] = end
+                answers.append(handed_over(row, now))
+        await hand_over(connection, book_id, [row for row in rows if row.id in ended], ended, now)
+        return answers
+
+    return await settle(connection, book_id, "fulfil", commands, now, decide)
+
+
+def handed_over(row: Row[Any], now: datetime) -> Answer:
+    """The answer to a redemption that is handed over now."""
+    ids = {"redemption_id": row.id, "reward_id": row.reward_id, "member_id": row.member_id}
+    plain = {name: str(value) for name, value in ids.items()}
+    return Answer("ok", {**plain, "points": row.points, "at": now.isoformat()})
+
+
+def asked_for(book_id: int, commands: Sequence[Fulfil]) -> Select[Any]:
+    """The redemptions that may be meant."""
+    return select(redemption).where(
+        redemption.c.book_id == book_id,
+        or_(
+            redemption.c.number.in_([command.number for command in commands if command.number is not None]),
+            redemption.c.digits.in_([command.digits for command in commands if command.digits is not None]),
+        ),
+    )
+
+
+def pick(rows: Sequence[Row[Any]], places: set[tuple[UUID, UUID]], command: Fulfil) -> Row[Any] | None:
+    """The redemption that a command means; by digits, what can still be collected here, else the latest that was."""
+    if command.number is not None:
+        return next((row for row in rows if row.number == command.number), None)
+    here = [row for row in rows if row.digits == command.digits and (row.reward_id, command.station_id) in places]
+    return max(here, key=lambda row: (row.state == "held", row.held_at), default=None)
+
+
+async def desks(
+    connection: AsyncConnection, book_id: int, commands: Sequence[Fulfil], now: datetime
+) -> set[tuple[UUID, UUID]]:
+    """(actor, station) where the actor may hand over."""
+    rows = await connection.execute(
+        select(member.c.id, station.c.id)
+        .join_from(member, station, station.c.book_id == member.c.book_id)
+        .where(
+            member.c.book_id == book_id,
+            member.c.id.in_({command.actor_id for command in commands}),
+            member.c.state == "active",
+            station.c.id.in_({command.station_id for command in commands}),
+            access.in_branch(member.c.id, COUNTER_ROLES, now),
+        )
+    )
+    return {(actor_id, station_id) for actor_id, station_id in rows}
+
+
+async def pick_up_places(
+    connection: AsyncConnection, book_id: int, reward_ids: Iterable[UUID]
+) -> set[tuple[UUID, UUID]]:
+    """(reward, station) where each may be handed over."""
+    rows = await connection.execute(
+        select(reward_place.c.reward_id, reward_place.c.station_id).where(
+            reward_place.c.book_id == book_id, reward_place.c.reward_id.in_(list(reward_ids))
+        )
+    )
+    return {(reward_id, station_id) for reward_id, station_id in rows}
+
+
+async def hand_over(
+    connection: AsyncConnection,
+    book_id: int,
+    rows: Sequence[Row[Any]],
+    ended: dict[UUID, dict[str, Any]],
+    now: datetime,
+) -> None:
+    """End redemptions by handing over: what was held is fulfilled."""
+    if not rows:
+        return
+    await end(connection, book_id, ended, now)
+    handed = [postings.Handed(row.id, ended[row.id]["ended_by"], row.points) for row in rows]
+    await postings.fulfil(connection, book_id, handed, now)
