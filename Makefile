@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Networks of institutions often sign with a certificate of their own, which only the system's store knows.
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem)
+export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),true,false)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench lock clean
 
