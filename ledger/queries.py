@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, any_, literal, select, text, tuple_, union_all
+from sqlalchemy import ARRAY, Select, Uuid, all_, any_, literal, select, text, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.edge import check_book_id, check_id, check_number, check_size, check_time
@@ -124,10 +124,11 @@ async def joint_statement(
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
 ) -> list[Line]:
-    """The transfers of several accounts together, newest first: at most `limit` (1 to 1,000).
+    """The transfers of several accounts together, newest first, those of one moment by id; at most `limit` (to 1,000).
 
-    For the next page, `before` is the last line's `recorded_at` and `transfer_id`. Reads every transfer of these
-    accounts: meant for the few accounts of one person, not for a fund. Ids that are no account's have no lines.
+    A transfer between two of the accounts changes nothing of what they hold together, and has no line. For the next
+    page, `before` is the last line's `recorded_at` and `transfer_id`. Reads every transfer of these accounts: meant
+    for the few accounts of one person, not for a fund. Ids that are no account's have no lines.
     """
     check_book_id(book_id)
     check_size(ids)
@@ -138,10 +139,10 @@ async def joint_statement(
         check_id(before[1], "before")
     check_limit(limit)
     both = union_all(*(side(book_id, ids, sign) for sign in (-1, 1))).subquery("both")
-    query = select(both)
+    query = select(both).where(both.c.other_id != all_(literal(list(ids), ARRAY(Uuid))))
     if before is not None:
         query = query.where(tuple_(both.c.recorded_at, both.c.transfer_id) < tuple_(*before))
-    query = query.order_by(both.c.recorded_at.desc(), both.c.transfer_id.desc(), both.c.amount).limit(limit)
+    query = query.order_by(both.c.recorded_at.desc(), both.c.transfer_id.desc()).limit(limit)
     return [Line(**row._mapping) for row in await connection.execute(query)]
 
 

@@ -199,7 +199,7 @@ async def draw_numbers(
     connection: AsyncConnection, book_id: int, secret: bytes, ids: Sequence[UUID]
 ) -> dict[UUID, tuple[int, str]]:
     """A number nobody ever had, and digits that no other held redemption has, for each new one. Should another
-    process take the same at this moment, the insert fails and the batch is sent again."""
+    process take the same at this moment, the insert fails and the batch is sent again. RuntimeError after `DRAWS`."""
     drawn: dict[UUID, tuple[int, str]] = {}
     for draw in range(DRAWS):
         missing = {id_: codes.redemption_numbers(secret, id_, draw) for id_ in ids if id_ not in drawn}
@@ -222,6 +222,8 @@ async def draw_numbers(
                 drawn[id_] = (number, read_out)
                 numbers.add(number)
                 digits.add(read_out)
+    if len(drawn) < len(ids):
+        raise RuntimeError(f"no free number after {DRAWS} draws")
     return drawn
 
 

@@ -90,7 +90,7 @@ def read_zone(value: str) -> ZoneInfo:
     """A name of the IANA time zone database."""
     try:
         return ZoneInfo(value)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise ValueError("must be a time zone's name, such as Asia/Shanghai") from None
 
 

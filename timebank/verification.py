@@ -11,14 +11,14 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, false, func, or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, policies, policy, postings
+from timebank import access, policies, policy, postings, purses
 from timebank.commands import Answer, settle
 from timebank.postings import Earning
 from timebank.rows import insert_rows
-from timebank.tables import attendance, decision, member, record, service_kind, station
+from timebank.tables import attendance, decision, fund, member, record, service_kind, station
 
 ROLES = ("manager", "admin")
 LONGEST_MINUTES = 24 * 60
@@ -54,9 +54,9 @@ async def verify(connection: AsyncConnection, book_id: int, commands: Sequence[V
 
     async def decide(fresh: list[Verify]) -> list[Answer]:
         sitting = await sit(connection, book_id, fresh, now)
-        answers = [weigh(sitting, command) for command in fresh]
-        await keep(connection, book_id, sitting, answers)
-        return answers
+        answers = {command.id: weigh(sitting, command) for command in in_order(sitting, fresh)}
+        await keep(connection, book_id, sitting, list(answers.values()))
+        return [answers[command.id] for command in fresh]
 
     return await settle(connection, book_id, "verify", commands, now, decide)
 
@@ -141,6 +141,17 @@ def with_source(condition: ColumnElement[bool]) -> Any:
         .join(station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
         .where(condition)
     )
+
+
+def in_order(sitting: Sitting, commands: Sequence[Verify]) -> list[Verify]:
+    """The commands by check-in, so that a day that has a cap is filled in the order in which it was lived, however the
+    manager ticked. What is decided in a later batch gets what is left."""
+
+    def check_in(command: Verify) -> tuple[datetime, UUID]:
+        row = sitting.records.get(command.record_id)
+        return (row.started_at if row else sitting.now, command.record_id)
+
+    return sorted(commands, key=check_in)
 
 
 def refusal(sitting: Sitting, command: Verify) -> str | None:
@@ -284,15 +295,26 @@ def earning(
 async def pay_waiting(connection: AsyncConnection, book_id: int, now: datetime, limit: int = 500) -> int:
     """Pay points that wait for their fund, the longest-waiting first; answers how many records were paid.
 
-    Leaves alone what another process pays at this moment.
+    Only what its fund can pay is looked at, so that an empty fund keeps nobody waiting for another. Leaves alone what
+    another process pays at this moment.
     """
-    waiting = and_(record.c.book_id == book_id, record.c.points_state == "waiting", record.c.state == "verified")
+    funds = await connection.execute(select(fund.c.id).where(fund.c.book_id == book_id))
+    filled = await purses.fund_balances(connection, book_id, funds.scalars().all())
+    payable = [
+        and_(station.c.fund_id == id_, record.c.points <= points) for id_, points in filled.items() if points > 0
+    ]
     locked = await connection.execute(
         select(record.c.id)
-        .where(waiting)
+        .join(station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
+        .where(
+            record.c.book_id == book_id,
+            record.c.points_state == "waiting",
+            record.c.state == "verified",
+            or_(false(), *payable),
+        )
         .order_by(record.c.decided_at, record.c.id)
         .limit(limit)
-        .with_for_update(key_share=True, skip_locked=True)
+        .with_for_update(of=record, key_share=True, skip_locked=True)
     )
     ids = locked.scalars().all()
     if not ids:

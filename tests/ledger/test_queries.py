@@ -1,13 +1,14 @@
 """Reading: balances now and at any time, and statements page by page."""
 
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from ledger.book import reversal
 from ledger.model import LedgerError
-from ledger.queries import Line, balance_at, balances, statement
+from ledger.queries import Line, balance_at, balances, joint_statement, statement
 from tests.ledger.desk import NOON, UNIT, Desk, new_id
 
 
@@ -113,3 +114,80 @@ async def test_the_balance_at_any_time(desk: Desk) -> None:
         with pytest.raises(LedgerError) as refused:
             await balance_at(connection, desk.book_id, new_id(), NOON)
     assert refused.value.code == "account_unknown"
+
+
+async def joint_pages(desk: Desk, ids: list[UUID], limit: int) -> list[list[Line]]:
+    """The statement of several accounts, page by page."""
+    found: list[list[Line]] = []
+    before = None
+    async with desk.engine.connect() as connection:
+        while lines := await joint_statement(connection, desk.book_id, ids, before=before, limit=limit):
+            found.append(lines)
+            before = (lines[-1].recorded_at, lines[-1].transfer_id)
+    return found
+
+
+async def test_several_accounts_have_one_statement(desk: Desk) -> None:
+    one, two, other = await desk.open(), await desk.open(), await desk.open()
+    earned = desk.move(desk.issuance_id, one, 5)
+    await desk.post(earned, now=desk.later(1))
+    await desk.post(desk.move(desk.issuance_id, two, 7), desk.move(desk.issuance_id, other, 9), now=desk.later(2))
+    hold = desk.move(two, other, 3, code="hold")
+    await desk.post(hold, now=desk.later(3))
+    await desk.post(reversal(hold.id, id=new_id(), code="release", occurred_at=NOON), now=desk.later(4))
+
+    ((release, held, later, first),) = await joint_pages(desk, [one, two, new_id()], 50)
+
+    assert [(line.account_id, line.amount, line.balance) for line in (release, held, later, first)] == [
+        (two, 3, 7),
+        (two, -3, 4),
+        (two, 7, 7),
+        (one, 5, 5),
+    ]
+    assert (release.reverses_id, held.reversed_by_id) == (hold.id, release.transfer_id)
+    async with desk.engine.connect() as connection:
+        (alone,) = await statement(connection, desk.book_id, one)
+        assert first == alone
+        assert await joint_statement(connection, desk.book_id, []) == []
+        assert await joint_statement(connection, 2**31 - 1, [one]) == []
+
+
+async def test_what_moves_between_the_accounts_has_no_line(desk: Desk) -> None:
+    one, two = await desk.open(balance=5), await desk.open()
+    await desk.post(desk.move(one, two, 4), now=desk.later(1))
+    async with desk.engine.connect() as connection:
+        assert [line.amount for line in await joint_statement(connection, desk.book_id, [one, two])] == [5]
+        assert [line.amount for line in await joint_statement(connection, desk.book_id, [one])] == [-4, 5]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
+async def test_joint_pages_hold_every_line_once_though_all_came_at_one_time(desk: Desk, limit: int) -> None:
+    purses = [await desk.open(balance=5) for _ in range(3)]
+    await desk.post(*(desk.move(purse, desk.issuance_id) for purse in purses * 3))
+
+    found = await joint_pages(desk, purses, limit)
+
+    assert all(len(page) == limit for page in found[:-1])
+    lines = [line for page in found for line in page]
+    assert len({line.transfer_id for line in lines}) == len(lines) == 12
+    places = [(line.recorded_at, line.transfer_id) for line in lines]
+    assert places == sorted(places, reverse=True)
+    assert sum(line.amount for line in lines) == sum(await desk.balance(*purses)) == 6
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"ids": [None]}, "wrong_type"),
+        ({"ids": [new_id()] * 10_001}, "batch_too_large"),
+        ({"before": (NOON.replace(tzinfo=None), new_id())}, "time_naive"),
+        ({"before": (NOON, "6f1c")}, "wrong_type"),
+        ({"limit": 0}, "number_out_of_range"),
+        ({"limit": 1001}, "number_out_of_range"),
+    ],
+)
+async def test_a_joint_statement_refuses_what_it_cannot_read(desk: Desk, more: dict[str, Any], code: str) -> None:
+    async with desk.engine.connect() as connection:
+        with pytest.raises(LedgerError) as refused:
+            await joint_statement(connection, desk.book_id, **{"ids": [new_id()], **more})
+    assert refused.value.code == code

@@ -1,9 +1,11 @@
 """The reference page names every outcome in its order, every error, every finding and every verb, and no others."""
 
+import inspect
 import re
 from pathlib import Path
 
 import ledger.audit_checks
+import ledger.queries
 from ledger.model import Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -35,3 +37,12 @@ def test_every_finding_is_explained() -> None:
     checks = "\n".join(ledger.audit_checks.CHECKS.values())
     codes = set(re.findall(r"\('(\w+)', \(", checks)) | set(re.findall(r"SELECT '(\w+)'", checks))
     assert set(first_column("## Audit")) == codes
+
+
+def test_every_query_is_explained() -> None:
+    queries = {
+        name
+        for name, function in inspect.getmembers(ledger.queries, inspect.iscoroutinefunction)
+        if function.__module__ == "ledger.queries"
+    }
+    assert set(first_column("## Reading")) == queries
