@@ -18,7 +18,7 @@ help: ## List the commands
 run: $(VENV)/.run ## Install, start the database, migrate, load a small demo city and serve it
 	@exec $(BIN)/timebank run --demo
 
-test: check $(VENV)/.chromium ## Install, check, and run every test
+test: check $(VENV)/.tools ## Install, check, and run every test
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/browser
 	$(BIN)/coverage run -m pytest -q tests/browser
@@ -57,6 +57,6 @@ $(VENV)/.test: $(VENV)/.uv requirements-test.lock pyproject.toml
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.chromium: $(VENV)/.test
-	@$(BIN)/python tests/chromium.py
+$(VENV)/.tools: $(VENV)/.test
+	@$(BIN)/python tests/tools.py
 	@touch $@

@@ -9,6 +9,7 @@ COMMANDS = {
     "run": "run:run",
     "migrate": "database:migrate",
     "audit": "database:audit",
+    "export": "export:export",
     "psql": "database:psql",
     "backup": "backup:make_backup",
     "restore": "backup:restore",

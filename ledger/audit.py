@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.audit_checks import CHECKS, COUNT_ACCOUNTS, COUNT_TRANSFERS
 from ledger.edge import check_book_id
 from ledger.model import LedgerError
+from ledger.snapshot import take_snapshot
 
 # More of one kind than this says no more than this many do.
 FINDINGS_PER_CHECK_MAX = 1000
@@ -49,7 +50,7 @@ async def audit(connection: AsyncConnection, book_id: int, progress: Progress | 
     """Prove the book, in a read-only snapshot of its own: posting goes on meanwhile.
 
     It must be the first thing in its transaction, or the transaction must be REPEATABLE READ already; otherwise
-    LedgerError `audit_needs_snapshot`. Ask for a fresh connection, and end the transaction afterwards.
+    LedgerError `snapshot_needed`. Ask for a fresh connection, and end the transaction afterwards.
     `progress(name, done, total)` is called before each check and once at the end. Raises LedgerError `book_unknown`.
     """
     check_book_id(book_id)
@@ -76,17 +77,6 @@ async def audit(connection: AsyncConnection, book_id: int, progress: Progress | 
         findings=findings,
         cut_short=cut_short,
     )
-
-
-async def take_snapshot(connection: AsyncConnection) -> None:
-    """One snapshot for all checks, no writing, and as long as it takes."""
-    if not connection.in_transaction():
-        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-    isolation = (await connection.execute(text("SHOW transaction_isolation"))).scalar_one()
-    if isolation not in ("repeatable read", "serializable"):
-        raise LedgerError("audit_needs_snapshot")
-    for setting in ("statement_timeout = 0", "work_mem = '64MB'", "jit = off"):
-        await connection.execute(text(f"SET LOCAL {setting}"))
 
 
 async def run_check(connection: AsyncConnection, check: str, book_id: int) -> list[Finding]:

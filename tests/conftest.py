@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from tests.chromium import find_chromium
+from tests.tools import find_chromium
 from timebank import schema
 from timebank.database import plain_url
 from timebank.postgres import EmbeddedPostgres

@@ -19,13 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import book
 from ledger.audit import Progress, Report, audit
+from ledger.export import DIALECTS, journal
 from ledger.model import Account, LedgerError
 from ledger.queries import Line, balances, joint_statement
 from ledger.tables import book as book_table
 from timebank.errors import Conflict, Invalid
 from timebank.tables import policy_version, purse
 
-__all__ = ["LedgerError", "Progress", "Report", "audit"]
+__all__ = ["DIALECTS", "LedgerError", "Progress", "Report", "audit", "journal"]
 
 MINUTE, POINT = "minute", "point"
 

@@ -245,7 +245,7 @@ async def test_an_audit_takes_its_own_snapshot_or_none(desk: Desk) -> None:
         await connection.execute(text("SELECT 1"))
         with pytest.raises(LedgerError) as refused:
             await audit(connection, desk.book_id)
-        assert refused.value.code == "audit_needs_snapshot"
+        assert refused.value.code == "snapshot_needed"
     async with desk.engine.connect() as connection:
         with pytest.raises(LedgerError) as refused:
             await audit(connection, 2**31 - 1)
