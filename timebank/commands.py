@@ -63,6 +63,7 @@ REMEMBER = text("""
     SELECT :book_id, c.id, :kind, c.actor_id, c.content_hash, CAST(c.answer AS jsonb), :now
     FROM unnest(CAST(:ids AS uuid[]), CAST(:actor_ids AS uuid[]), CAST(:content_hashes AS bytea[]),
                 CAST(:answers AS text[])) AS c (id, actor_id, content_hash, answer)
+    ORDER BY c.id
 """)
 
 
