@@ -45,7 +45,7 @@ async def test_every_statement_proves_what_it_says(connection: AsyncConnection, 
             said += 1
         else:
             assert rows
-    assert (said, len(STATEMENTS)) == (8, 9)
+    assert (said, len(STATEMENTS)) == (9, 10)
 
 
 async def test_the_accounts_are_those_of_the_page(connection: AsyncConnection, city: int) -> None:
