@@ -52,6 +52,8 @@ def upgrade() -> None:
             f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON timebank.{table}"
             " FOR EACH STATEMENT EXECUTE FUNCTION timebank.refuse_change()"
         )
+        # Also where triggers are set aside for replication or a restore.
+        op.execute(f"ALTER TABLE timebank.{table} ENABLE ALWAYS TRIGGER append_only")
     op.execute("GRANT USAGE ON SCHEMA timebank TO timebank_service")
     grant("SELECT, INSERT", APPEND_ONLY)
     grant("SELECT, INSERT, UPDATE", CHANGEABLE)
