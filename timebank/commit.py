@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import checkins, counter, redemptions, verification
 from timebank.clock import Clock
 from timebank.commands import Answer, Command
+from timebank.database import is_away, sqlstate
 from timebank.errors import Busy
 from timebank.keys import Keys
 
@@ -34,11 +35,10 @@ log = structlog.get_logger(__name__)
 def is_passing(error: BaseException) -> bool:
     """Whether the same batch, with the same ids, may be sent again.
 
-    That includes a lost connection: whether its COMMIT arrived is unknown, and the ids find out.
+    That includes a lost connection: whether its COMMIT arrived is unknown, and the ids find out. Who has waited for a
+    connection in vain does not wait again.
     """
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in SEND_AGAIN
-    return isinstance(error, OSError)
+    return sqlstate(error) in SEND_AGAIN or (is_away(error) and not isinstance(error, PoolTimeout))
 
 
 class Committer(Generic[C]):
@@ -102,12 +102,13 @@ class Committer(Generic[C]):
 
     async def settle(self, batch: list[tuple[C, asyncio.Future[Answer]]]) -> None:
         """Answer one batch. When it fails for a reason of its own, each command is tried alone, so that one bad
-        command never fails its neighbours."""
+        command never fails its neighbours; where the database is away, nobody is kept waiting for that."""
         try:
             answers = await self.commit([command for command, _ in batch])
         except Exception as error:
-            if len(batch) == 1:
-                reject(batch[0][1], error)
+            if len(batch) == 1 or is_away(error):
+                for _, future in batch:
+                    reject(future, error)
                 return
             log.warning("batch_failed", verb=self.name, size=len(batch), error=type(error).__name__)
             for waiting in batch:

@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import asyncpg
 import msgspec
 from sqlalchemy import Row, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 import migrations
@@ -17,6 +19,8 @@ OLDEST_VERSION = 15
 SERVING_LIMITS = {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
 # Without each of these an acknowledged posting could be lost (docs/reference/guarantees.md).
 DURABLE_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
+# Connection lost; server shutting down, crashed or still starting; no connection to be had.
+AWAY_SQLSTATES = ("08", "57P", "53300")
 
 
 def create_engine(
@@ -102,6 +106,19 @@ async def is_current(connection: AsyncConnection) -> bool:
         return False
     versions = await connection.scalars(text("SELECT version_num FROM public.alembic_version"))
     return set(versions) == migrations.HEADS
+
+
+def sqlstate(error: BaseException) -> str:
+    """The SQLSTATE of what the database or its driver raised; empty where there is none."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether `error` says that the database cannot be reached, or went away. Whether a COMMIT that was under way
+    arrived is then unknown."""
+    if isinstance(error, OSError | PoolTimeout) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return True
+    return sqlstate(error).startswith(AWAY_SQLSTATES)
 
 
 async def refuse_old(connection: AsyncConnection) -> None:
