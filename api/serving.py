@@ -18,7 +18,7 @@ from granian.log import LogLevels
 from granian.server import Server as Granian
 
 import api.app
-from timebank import demo, regions
+from timebank import demo, members, regions
 from timebank.clock import DemoClock
 from timebank.database import create_engine, is_current, reached, refuse_unsafe
 from timebank.keys import Keys
@@ -109,6 +109,7 @@ async def prepare(settings: Settings, keys: Keys, describe: Describe) -> bool:
                 clock = DemoClock(settings.data / "clock")
                 await demo.load(connection, settings.book_id, keys, clock())
                 await connection.commit()
+            await members.refuse_strange_keys(connection, settings.book_id, keys)
             return await regions.root(connection, settings.book_id) is None
     finally:
         await engine.dispose()

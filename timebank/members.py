@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from timebank import access, passwords, regions, texts, trail, vault
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.keys import Keys
+from timebank.refusal import Refusal
 from timebank.tables import member, role_grant, session
 
 NAME_LIMIT = 60
@@ -139,6 +140,22 @@ async def names(connection: AsyncConnection, book_id: int, keys: Keys, ids: Iter
     )
     opened = ((row.id, vault.unseal(keys, row)) for row in await connection.execute(query))
     return {member_id: fields["name"] for member_id, fields in opened if fields is not None}
+
+
+async def refuse_strange_keys(connection: AsyncConnection, book_id: int, keys: Keys) -> None:
+    """Refusal `keys_do_not_fit` when these keys do not open the newest member's fields: they belong to another bank, or
+    are a copy from before a rotation."""
+    query = select(member).where(member.c.book_id == book_id, member.c.data_key.is_not(None))
+    newest = (await connection.execute(query.order_by(member.c.id.desc()).limit(1))).one_or_none()
+    if newest is None:
+        return
+    try:
+        vault.unseal(keys, newest)
+    except (Refusal, vault.Damaged):
+        raise Refusal(
+            "keys_do_not_fit",
+            "The keys file does not open what is stored about people: put back the newest copy of this bank's keys",
+        ) from None
 
 
 async def set_password(

@@ -11,6 +11,7 @@ from tests.factories import MORNING, PASSWORD, City, build_city, new_phone
 from timebank import access, members, passwords, sessions
 from timebank.errors import Invalid, NotFound
 from timebank.keys import Keys
+from timebank.refusal import Refusal
 from timebank.tables import audit_entry, member
 from timebank.vault import Damaged
 
@@ -208,3 +209,20 @@ async def actions(connection: AsyncConnection, book_id: int, subject_id: UUID) -
         .order_by(audit_entry.c.at, audit_entry.c.id)
     )
     return list((await connection.execute(query)).scalars())
+
+
+async def test_keys_that_open_nobody_are_refused_at_the_start(
+    connection: AsyncConnection, new_book: int, keys: Keys
+) -> None:
+    await members.refuse_strange_keys(connection, new_book, keys)
+    city = await build_city(connection, new_book, keys)
+    await members.refuse_strange_keys(connection, new_book, keys)
+    rotated = keys.rotated()
+    await members.refuse_strange_keys(connection, new_book, rotated)
+    city.keys = rotated
+    await city.add_member(connection)
+    await members.refuse_strange_keys(connection, new_book, rotated)
+    for strange in (Keys.new(), keys):
+        with pytest.raises(Refusal) as refused:
+            await members.refuse_strange_keys(connection, new_book, strange)
+        assert refused.value.code == "keys_do_not_fit"
