@@ -219,7 +219,7 @@ async def test_keys_that_open_nobody_are_refused_at_the_start(
     await members.refuse_strange_keys(connection, new_book, keys)
     rotated = keys.rotated()
     await members.refuse_strange_keys(connection, new_book, rotated)
-    city.keys = rotated
+    city.keys, city.now = rotated, city.now + timedelta(minutes=1)
     await city.add_member(connection)
     await members.refuse_strange_keys(connection, new_book, rotated)
     for strange in (Keys.new(), keys):
