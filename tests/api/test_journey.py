@@ -112,7 +112,7 @@ async def test_from_a_scan_to_a_reward(town: Town) -> None:
     assert (await person.get(f"/api/v1/redemptions/{redemption_id}")).json()["state"] == "fulfilled"
     body = {"id": person.new_id()}
     answer = await person.send(f"/api/v1/redemptions/{redemption_id}/cancellation", body)
-    assert problem(answer) == (409, "already_ended")
+    assert problem(answer) == (409, "already_fulfilled")
 
 
 async def test_a_cancelled_redemption_gives_its_points_back(town: Town) -> None:
