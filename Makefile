@@ -10,7 +10,7 @@ CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs
 export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check torture bench lock clean
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,8 @@ run: $(VENV)/.run ## Install, start the database, migrate, load a small demo cit
 
 test: check $(VENV)/.tools ## Install, check, and run every test
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/browser
-	$(BIN)/coverage run -m pytest -q tests/browser
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/browser --ignore tests/fuzz
+	$(BIN)/coverage run -m pytest -q tests/browser tests/fuzz
 	@$(BIN)/coverage combine -q
 	@$(BIN)/python tests/coverage_floor.py
 
@@ -30,6 +30,9 @@ check: $(VENV)/.test ## Lint, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+torture: $(VENV)/.tools ## The long form of the tests that look for trouble; takes an hour or so
+	TIMEBANK_TORTURE=1 $(BIN)/python -m pytest -q tests/fuzz
 
 bench: $(VENV)/.test ## Measure speed as ratios in one run and write docs/reference/benchmarks.md
 	$(BIN)/python -m tests.bench

@@ -1,0 +1,50 @@
+"""Whatever fits the description, and whatever almost does: the bank answers as it says, and never fails."""
+
+from typing import Any
+
+import hypothesis
+import schemathesis
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from api import openapi
+from api.app import create_app
+from api.sentences import SENTENCES
+from tests.fuzz.conftest import PROFILE, SECONDS, Sender
+
+described = schemathesis.openapi.from_dict(openapi.document(create_app()))
+# What an answer is held to. That nobody gets in without a session is tested in tests/api, for every route.
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# These end the sender's own session, or let nobody in any more: tried by themselves.
+OF_SESSIONS = ("/api/v1/session", "/api/v1/sessions", "/api/v1/phone-codes", "/api/v1/phone-codes/sessions")
+
+
+def ask(case: Any, sender: Sender) -> Any:
+    """Send a case as one of the demo's people; the answer, which is never a failure of ours."""
+    headers = {**(case.headers or {}), **sender.headers}
+    answer = case.call(base_url=sender.address, headers=headers, timeout=SECONDS)
+    assert answer.status_code < 500, (answer.status_code, answer.text, case.as_curl_command())
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == ["application/problem+json"], answer.headers
+        problem = answer.json()
+        assert problem["code"] in SENTENCES
+        assert problem["status"] == answer.status_code
+    return answer
+
+
+@described.exclude(path=OF_SESSIONS).parametrize()
+@hypothesis.settings(hypothesis.settings.get_profile(PROFILE))
+def test_what_fits_the_description_is_answered_as_described(case: Any, senders: dict[str, Sender]) -> None:
+    for sender in senders.values():
+        case.validate_response(ask(case, sender), checks=CHECKS)
