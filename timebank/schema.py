@@ -121,6 +121,7 @@ def upgrade(connection: Connection, branches: Sequence[str], describe: Callable[
         for revision in reversed(wanted):
             if revision not in known:
                 describe(f"Migrating: {revision}")
+                known.add(revision)
         command.upgrade(config, f"{branch}@head")
 
 
