@@ -125,7 +125,11 @@ def is_away(error: BaseException) -> bool:
 
 async def refuse_old(connection: AsyncConnection) -> None:
     """Refusal `database_too_old` below PostgreSQL 15."""
-    number = int((await connection.execute(text("SHOW server_version_num"))).scalar_one())
+    refuse_old_number(int((await connection.execute(text("SHOW server_version_num"))).scalar_one()))
+
+
+def refuse_old_number(number: int) -> None:
+    """The same for a `server_version_num`."""
     if number < OLDEST_VERSION * 10_000:
         raise Refusal(
             "database_too_old",
