@@ -31,8 +31,9 @@ FROM_STATUS = {
     413: "body_too_large",
     415: "content_type_unsupported",
 }
-# What two senders of one id at the same moment run into; the second finds the first's row when it sends again.
-FROM_SQLSTATE = {"23505": "conflict"}
+# What two senders of one id at the same moment run into; the second finds the first's row when it sends again. Who was
+# chosen to fail in a deadlock, or has waited for a lock or an answer as long as anybody may, can send again, too.
+FROM_SQLSTATE = {"23505": "conflict", "40001": "busy", "40P01": "busy", "55P03": "busy", "57014": "busy"}
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +95,7 @@ def problem_of(error: Exception) -> Problem:
         # The database is away or everybody waits for it. Whatever was sent may be sent again.
         return Problem(Busy.code)
     if isinstance(error, DBAPIError) and (code := FROM_SQLSTATE.get((getattr(error.orig, "sqlstate", "") or "")[:5])):
-        return Problem(code, {"field": "id"})
+        return Problem(code, {"field": "id"} if code == "conflict" else None)
     return Problem("unexpected")
 
 

@@ -20,9 +20,10 @@ from granian.server import Server as Granian
 import api.app
 from timebank import demo, members, regions
 from timebank.clock import DemoClock
-from timebank.database import create_engine, is_current, reached, refuse_unsafe
+from timebank.database import create_engine, is_current, reached, refuse_other_schema, refuse_unsafe
 from timebank.keys import Keys
-from timebank.postgres import EmbeddedPostgres
+from timebank.postgres import EmbeddedPostgres, Server
+from timebank.postgres_files import make_data
 from timebank.refusal import Refusal
 from timebank.settings import Settings, to_environment
 
@@ -55,19 +56,46 @@ def prepared(settings: Settings, describe: Describe) -> Iterator[Prepared]:
     """
     refuse_exposed_demo(settings)
     refuse_taken_port(settings)
+    make_data(settings.data)
     keys = Keys.load_or_create(settings.data / "keys.json")
     with contextlib.ExitStack() as stack:
         if settings.database_url is None:
-            embedded = EmbeddedPostgres(settings.data, tcp_port=settings.postgres_port, on_failure=end_service)
-            server = embedded.start(describe)
-            stack.callback(embedded.stop)
+            server = stack.enter_context(embedded(settings, describe))
             settings = replace(settings, database_url=server.service_url, migration_url=server.owner_url)
         yield Prepared(settings, is_empty=asyncio.run(prepare(settings, keys, describe)))
 
 
-def end_service() -> None:
-    """PostgreSQL was given up: end in good order, so that whoever supervises the service starts it anew."""
-    os.kill(os.getpid(), signal.SIGTERM)
+@contextlib.contextmanager
+def embedded(settings: Settings, describe: Describe) -> Iterator[Server]:
+    """The embedded PostgreSQL for the time of the block.
+
+    When it keeps dying, the block is ended as by SIGTERM, and Refusal `postgresql_given_up` says so: whoever supervises
+    the service sees that it failed, and starts it anew.
+    """
+    given_up = threading.Event()
+
+    def give_up() -> None:
+        given_up.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    postgres = EmbeddedPostgres(settings.data, tcp_port=settings.postgres_port, on_failure=give_up)
+    try:
+        yield postgres.start(describe)
+    finally:
+        postgres.stop()
+        if given_up.is_set():
+            raise Refusal("postgresql_given_up", f"PostgreSQL was given up: {postgres.last_words()}")
+
+
+def stop_when_asked() -> None:
+    """From now on SIGTERM ends this process as Ctrl-C does, with everything put away, until granian takes over."""
+
+    def stop(*_: object) -> None:
+        # Once is enough: whoever asks again must not interrupt the putting away.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def refuse_exposed_demo(settings: Settings) -> None:
@@ -121,16 +149,13 @@ async def bring_up_to_date(settings: Settings, describe: Describe) -> None:
     engine = create_engine(settings.database_url, application_name="timebank start", pool_size=1)
     try:
         async with reached(engine) as connection:
+            if settings.migration_url is None:
+                await refuse_other_schema(connection)
             if await is_current(connection):
                 return
     finally:
         await engine.dispose()
-    if settings.migration_url is None:
-        raise Refusal(
-            "schema_not_current",
-            "The database's schema is not the one that this version needs: run timebank migrate with "
-            "the owner's URL in TIMEBANK_MIGRATION_URL",
-        )
+    assert settings.migration_url is not None  # noqa: S101  refused above
     # Alembic, which a start that has nothing to migrate need not wait for.
     from timebank.schema import migrate
 

@@ -1,6 +1,7 @@
 """A serving process: it ends when the service that started it ends, however that ends."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,10 +16,10 @@ def end_with_parent() -> None:
     The service's main thread starts the workers and lives as long as the service, so this is its end, SIGKILL
     included. A worker that outlived it would keep the port and serve from a database that is shutting down.
     """
-    if sys.platform != "linux":
+    service = multiprocessing.parent_process()
+    if sys.platform != "linux" or service is None:
         return
-    parent_id = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     # It may have died a moment ago, before anybody asked for the signal.
-    if os.getppid() != parent_id or parent_id == 1:
+    if os.getppid() != service.pid:
         os.kill(os.getpid(), signal.SIGTERM)

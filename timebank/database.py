@@ -79,25 +79,27 @@ async def reached(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection for a command of the operator's; Refusal `database_unreachable` where there is none."""
     try:
         connection = await engine.connect()
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        raise unreachable(error) from None
-    except Exception as error:
-        cause = getattr(error, "orig", None)
-        if cause is None:
-            raise
-        raise unreachable(cause) from None
+    except ValueError:
+        # What asyncpg says of a URL that it cannot read repeats parts of it.
+        raise unreachable("its URL cannot be read") from None
+    except (OSError, DBAPIError) as error:
+        raise unreachable(words_of(error)) from None
     try:
         yield connection
     finally:
         await connection.close()
 
 
-def unreachable(error: BaseException) -> Refusal:
+def unreachable(words: str) -> Refusal:
     """What is said of a database that does not answer. Never the URL: it may hold a password."""
-    words = str(error).strip().splitlines()
-    return Refusal(
-        "database_unreachable", f"The database cannot be reached: {words[0] if words else type(error).__name__}"
-    )
+    return Refusal("database_unreachable", f"The database cannot be reached: {words}")
+
+
+def words_of(error: OSError | DBAPIError) -> str:
+    """The first line of what a failed connection said."""
+    cause = error if isinstance(error, OSError) else error.orig
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__
 
 
 async def is_current(connection: AsyncConnection) -> bool:
@@ -123,7 +125,11 @@ def is_away(error: BaseException) -> bool:
 
 async def refuse_old(connection: AsyncConnection) -> None:
     """Refusal `database_too_old` below PostgreSQL 15."""
-    number = int((await connection.execute(text("SHOW server_version_num"))).scalar_one())
+    refuse_old_number(int((await connection.execute(text("SHOW server_version_num"))).scalar_one()))
+
+
+def refuse_old_number(number: int) -> None:
+    """The same for a `server_version_num`."""
     if number < OLDEST_VERSION * 10_000:
         raise Refusal(
             "database_too_old",
@@ -133,19 +139,33 @@ async def refuse_old(connection: AsyncConnection) -> None:
 
 
 # Whoever is one of these could write what the ledger's function would refuse. A role that may create roles can make
-# itself a member of any but a superuser on PostgreSQL 15.
+# itself a member of any but a superuser on PostgreSQL 15; one that writes files or runs programs on the server is as
+# good as a superuser. Who signed in counts as well as whom that role acts as: RESET ROLE is open to everybody.
 STANDING = text("""
-    SELECT r.rolsuper AS is_superuser, r.rolcreaterole AND current_setting('server_version_num')::int < 160000
-        AS may_join_any, r.rolname AS name,
-      EXISTS (
+    SELECT session_user AS name,
+      bool_or(r.rolsuper) AS is_superuser,
+      bool_or(r.rolcreaterole AND current_setting('server_version_num')::int < 160000) AS may_join_any,
+      bool_or(EXISTS (
+        SELECT FROM pg_roles AS o WHERE pg_has_role(r.oid, o.oid, 'MEMBER')
+          AND o.rolname IN ('ledger_owner', 'pg_execute_server_program', 'pg_write_server_files')
+      )) AS is_owner,
+      bool_or(EXISTS (
+        SELECT FROM pg_namespace AS n WHERE n.nspname IN ('ledger', 'timebank')
+          AND pg_has_role(r.oid, n.nspowner, 'MEMBER')
+      )) AS owns_schema,
+      bool_or(EXISTS (
         SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname IN ('ledger', 'timebank') AND c.relkind IN ('r', 'p')
-          AND pg_has_role(r.oid, c.relowner, 'MEMBER')
-      ) AS owns_tables,
-      EXISTS (SELECT FROM pg_roles AS o WHERE o.rolname = 'ledger_owner' AND pg_has_role(r.oid, o.oid, 'MEMBER'))
-        AS owns_ledger
-    FROM pg_roles AS r WHERE r.rolname = current_user
+          AND (
+            pg_has_role(r.oid, c.relowner, 'MEMBER')
+            OR has_table_privilege(r.oid, c.oid, 'TRUNCATE')
+            OR n.nspname = 'ledger' AND has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE')
+          )
+      )) AS writes_tables
+    FROM pg_roles AS r WHERE r.rolname IN (current_user, session_user)
 """)
+# What of these is true of a role that could write the ledger's rows by itself.
+MIGHTY = ("is_superuser", "may_join_any", "is_owner", "owns_schema", "writes_tables")
 
 
 async def refuse_unsafe(service_url: str) -> None:
@@ -172,11 +192,23 @@ async def refuse_unsafe(service_url: str) -> None:
 
 
 def refuse_mighty(standing: Row[Any]) -> None:
-    """Refusal `role_too_mighty` for a role that is, or could become, an owner of the tables."""
-    if standing.is_superuser or standing.may_join_any or standing.owns_tables or standing.owns_ledger:
+    """Refusal `role_too_mighty` for a role that is or could become an owner, or writes past the ledger's functions."""
+    reasons = [name for name in MIGHTY if standing._mapping[name]]
+    if reasons:
         raise Refusal(
             "role_too_mighty",
             f"The role {standing.name} owns the tables or could: serve as a role that is a member of timebank_service "
             "and of nothing else, and give the owner's URL in TIMEBANK_MIGRATION_URL",
             role=standing.name,
+            reasons=reasons,
+        )
+
+
+async def refuse_other_schema(connection: AsyncConnection) -> None:
+    """Refusal `schema_not_current` unless the schema is the one that this version needs."""
+    if not await is_current(connection):
+        raise Refusal(
+            "schema_not_current",
+            "The database has not the schema that this version needs. Run timebank migrate, on a database of your own "
+            "with the owner's URL in TIMEBANK_MIGRATION_URL",
         )

@@ -6,8 +6,6 @@ started again. What root needs beyond this is in `timebank.postgres_files`.
 """
 
 import contextlib
-import fcntl
-import json
 import os
 import secrets
 import shutil
@@ -19,12 +17,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
 from timebank import postgres_child
+from timebank.postgres_data import (
+    hold,
+    is_alive,
+    noted_number,
+    read_passwords,
+    refuse_other_version,
+    runs_on,
+    status_lines,
+    sync_directory,
+    write_passwords,
+)
 from timebank.postgres_files import choose_account, find_programs, make_home, make_socket_directory
 from timebank.refusal import Refusal
 
@@ -40,7 +48,8 @@ FIRST_CONFIGURATION = {
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "max_wal_size": "2GB",
 }
-START_SECONDS = 120
+# A large bank that crashed replays up to max_wal_size before it is ready.
+START_SECONDS = 600
 STOP_SECONDS = 120
 LARGEST_LOG_BYTES = 16 * 2**20
 # As many restarts as this within a minute, and PostgreSQL is taken to be broken.
@@ -113,6 +122,7 @@ class EmbeddedPostgres:
         self._lock: IO[str] | None = None
         self._keeper: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self.trouble = ""
 
     def __enter__(self) -> Server:
         return self.start()
@@ -128,8 +138,10 @@ class EmbeddedPostgres:
         try:
             self.home = make_home(self.data)
             self._lock = hold(self.data)
-        except PermissionError as error:
-            raise Refusal("data_directory_closed", f"{error.filename} may not be used by this user") from None
+        except OSError as error:
+            raise Refusal(
+                "data_directory_closed", f"{error.filename or self.data} cannot be used: {error.strerror}"
+            ) from None
         try:
             self.account = choose_account(self.home)
             self.programs = find_programs(self.account)
@@ -140,16 +152,17 @@ class EmbeddedPostgres:
             if not self.cluster.is_dir():
                 describe("Creating the database")
                 self._initialise()
+            refuse_other_version(self.cluster)
             self.socket_directory = make_socket_directory(self.home, self.account)
             # The keeper forks PostgreSQL, and PostgreSQL dies with the thread that forked it: one of its own, for the
             # thread that calls `start` may end earlier than the service.
             self._keeper = threading.Thread(target=self._keep, name="postgres", daemon=True)
             self._keeper.start()
             self._wait_until_ready()
+            return Server(self.socket_directory, self.port, self.programs, read_passwords(self.home))
         except BaseException:
             self.stop()
             raise
-        return Server(self.socket_directory, self.port, self.programs, read_passwords(self.home))
 
     def stop(self) -> None:
         """Shut PostgreSQL down in good order (open transactions are rolled back) and let go of the directory."""
@@ -170,7 +183,17 @@ class EmbeddedPostgres:
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def _keep(self) -> None:
-        """Run PostgreSQL; start it again when it dies by itself; end it when asked to. A thread of its own."""
+        """Run PostgreSQL until asked to stop, and say so when it cannot be run any more. A thread of its own."""
+        try:
+            self._run_again_and_again()
+        except OSError as error:
+            # No memory for a process, no room for a line of the log: nobody else would notice.
+            self.trouble = str(error)
+        if self._ready.is_set() and not self._stopping.is_set():
+            self.on_failure()
+
+    def _run_again_and_again(self) -> None:
+        """Run PostgreSQL, and start it again when it dies by itself; answers when it was stopped or given up."""
         deaths: list[float] = []
         while not self._stopping.is_set():
             with self._turn, self._open_log() as log:
@@ -178,15 +201,18 @@ class EmbeddedPostgres:
                     return
                 self._process = self._spawn(signal.SIGINT, self._server_command(), log)
             self._process.wait()
-            if self._stopping.is_set() or not self._ready.is_set():
+            if self._stopping.is_set() or not (self._ready.is_set() or self._is_held_by_children()):
                 return
             now = time.monotonic()
             deaths = [*(death for death in deaths if death > now - 60), now]
             if len(deaths) > RESTARTS_PER_MINUTE:
-                self.on_failure()
+                self.trouble = f"it died {len(deaths)} times within a minute"
                 return
-            # The dead postmaster's children hold its shared memory for a moment.
             self._stopping.wait(min(5.0, 0.1 * 2 ** len(deaths)))
+
+    def _is_held_by_children(self) -> bool:
+        """Whether the last start failed for what passes by itself: a killed postmaster's children still live."""
+        return any("pre-existing shared memory block" in line for line in self._log_tail())
 
     def _server_command(self) -> list[str]:
         options = {
@@ -218,7 +244,13 @@ class EmbeddedPostgres:
     def _run(self, command: list[str], text: str | None = None) -> None:
         """Run a program to its end; its output is the error when it fails."""
         process = self._spawn(signal.SIGTERM, command, subprocess.PIPE, subprocess.PIPE)
-        output, _ = process.communicate(text.encode() if text is not None else None)
+        try:
+            output, _ = process.communicate(text.encode() if text is not None else None)
+        except BaseException:
+            # Whoever asks us to stop in the middle must not leave it writing.
+            process.terminate()
+            process.wait()
+            raise
         if process.returncode != 0:
             words = output.decode(errors="replace").strip()
             raise Refusal("postgresql_failed", f"{command[0]} failed: {words}", program=command[0])
@@ -251,20 +283,27 @@ class EmbeddedPostgres:
         shutil.rmtree(beside)
 
     def _clear_leftovers(self) -> None:
-        """Directories of an initialisation that was interrupted."""
+        """Directories of an initialisation that was interrupted, and the number of a process that is not ours.
+
+        After a crash of the machine the number in postmaster.pid may be somebody else's, and PostgreSQL would refuse to
+        start. Our own PostgreSQL has ended when this is called.
+        """
         for leftover in self.home.glob("cluster-new-*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        number = noted_number(self.cluster)
+        if number and is_alive(number):
+            (self.cluster / "postmaster.pid").unlink()
 
     def _stop_orphan(self, describe: Callable[[str], None]) -> None:
         """End a PostgreSQL that a killed service left here, in good order, and wait for it."""
-        process_id = self._postmaster_id()
-        if process_id is None:
+        process_id = noted_number(self.cluster)
+        if process_id is None or not runs_on(process_id, self.cluster):
             return
         describe("Stopping the PostgreSQL that an earlier service left running")
         deadline = time.monotonic() + STOP_SECONDS
         with contextlib.suppress(ProcessLookupError):
             os.kill(process_id, signal.SIGINT)
-        while self._postmaster_id() == process_id:
+        while runs_on(process_id, self.cluster):
             if time.monotonic() > deadline:
                 raise Refusal(
                     "orphan_not_stopping",
@@ -272,21 +311,6 @@ class EmbeddedPostgres:
                     process_id=process_id,
                 )
             time.sleep(0.02)
-
-    def _postmaster_id(self) -> int | None:
-        """Of a living PostgreSQL on our cluster. A number alone is no proof: after a reboot it is somebody else's."""
-        lines = status_lines(self.cluster)
-        if not lines or not lines[0].isdigit() or int(lines[0]) == 0:
-            return None
-        process_id = int(lines[0])
-        if Path("/proc/self").exists():
-            with contextlib.suppress(OSError):
-                if os.path.samefile(f"/proc/{process_id}/cwd", self.cluster):
-                    return process_id
-            return None
-        command = ["ps", "-p", str(process_id), "-o", "command="]
-        shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        return process_id if str(self.cluster) in shown.stdout else None
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -298,8 +322,15 @@ class EmbeddedPostgres:
                 self._ready.set()
                 return
             time.sleep(0.01)
-        tail = self.log.read_text(errors="replace").splitlines()[-5:] if self.log.exists() else []
-        raise Refusal("postgresql_not_starting", f"PostgreSQL does not start; {self.log} ends with: {' / '.join(tail)}")
+        raise Refusal("postgresql_not_starting", f"PostgreSQL does not start: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """What went wrong, as far as it is known, with the end of PostgreSQL's log."""
+        trouble = f"{self.trouble}; " if self.trouble else ""
+        return f"{trouble}{self.log} ends with: {' / '.join(self._log_tail())}"
+
+    def _log_tail(self) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()[-5:] if self.log.is_file() else []
 
     def _open_log(self) -> IO[bytes]:
         if self.log.exists() and self.log.stat().st_size > LARGEST_LOG_BYTES:
@@ -314,32 +345,6 @@ def shut_down(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             return
-
-
-def hold(data: Path) -> IO[str]:
-    """Take the data directory for this process until the file is closed, or say who has it."""
-    lock = (data / "lock").open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        try:
-            holder = json.loads(lock.read())
-        except ValueError:
-            holder = {"process_id": 0, "since": "just now"}
-        lock.close()
-        raise Refusal(
-            "data_directory_in_use",
-            f"{data} is in use by process {holder['process_id']}, since {holder['since']}",
-            **holder,
-        ) from None
-    # A serving process that is split off later must not hold the directory when this one has died.
-    os.register_at_fork(after_in_child=lambda: os.close(lock.fileno()) if not lock.closed else None)
-    lock.truncate(0)
-    now = datetime.now(UTC).isoformat(timespec="seconds")  # for people to read; nothing is decided by it
-    lock.write(json.dumps({"process_id": os.getpid(), "since": now}))
-    lock.flush()
-    return lock
 
 
 @contextlib.contextmanager
@@ -367,36 +372,3 @@ def running(data: Path, in_use: Refusal) -> Server:
         raise in_use
     account = choose_account(home)
     return Server(Path(lines[4]), int(lines[3]), find_programs(account), read_passwords(home))
-
-
-def status_lines(cluster: Path) -> list[str]:
-    """What a postmaster says of itself: process, directory, start, port, socket directory, address, memory, state."""
-    try:
-        return [line.strip() for line in (cluster / "postmaster.pid").read_text().splitlines()]
-    except OSError:
-        return []
-
-
-def read_passwords(home: Path) -> dict[str, str]:
-    """Of the three roles that log in, made at random when the cluster was."""
-    passwords: dict[str, str] = json.loads((home / "passwords.json").read_text())
-    return passwords
-
-
-def write_passwords(home: Path, passwords: Mapping[str, str]) -> None:
-    """Readable by this user alone, and on the disk before the cluster is."""
-    path = home / "passwords.json"
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(dict(passwords), file)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames in `directory` last."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -90,6 +90,11 @@ def find_programs(account: Account) -> Path:
     return _copy_programs(package)
 
 
+def programs_version() -> str:
+    """The version of PostgreSQL that this installation has."""
+    return importlib.metadata.version(DISTRIBUTION)
+
+
 def find_clients() -> Path:
     """The directory with `psql`, `pg_dump` and `pg_restore`, for whoever runs this."""
     return find_programs(Account(os.geteuid(), os.getegid()))
@@ -97,7 +102,7 @@ def find_clients() -> Path:
 
 def _copy_programs(package: Path) -> Path:
     """Copy the installation with its layout: programs look for their libraries and files relative to themselves."""
-    kept = SYSTEM_HOME / f"postgresql-{importlib.metadata.version(DISTRIBUTION)}"
+    kept = SYSTEM_HOME / f"postgresql-{programs_version()}"
     programs = kept / package.name / "pginstall" / "bin"
     if programs.is_dir():
         return programs
@@ -132,16 +137,20 @@ def _make_passable(directory: Path) -> None:
     directory.chmod(0o755)
 
 
+def make_data(data: Path) -> None:
+    """The data directory. Root's is passable for the account; what is private in it has modes of its own."""
+    if not data.is_dir():
+        data.mkdir(parents=True)
+        data.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
 def make_home(data: Path) -> Path:
     """The directory with everything PostgreSQL writes: `postgres` in `data`, or a link from there.
 
     Below a directory that the account cannot enter it is made in SYSTEM_HOME, and `data` keeps a link to it.
     """
     home = data / "postgres"
-    if not data.is_dir():
-        data.mkdir(parents=True)
-        # Passable for the account; what is private in it has modes of its own.
-        data.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    make_data(data)
     account = choose_account(home)
     if home.is_symlink() or home.is_dir():
         # A link whose target is gone is not repaired: an empty bank would look like a lost one.

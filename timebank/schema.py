@@ -41,10 +41,18 @@ DO $$ BEGIN
   IF NOT pg_has_role({member_name}, '{role}', 'USAGE') THEN GRANT {role} TO {member}; END IF;
 END $$
 """
-FOR_AN_ADMINISTRATOR = (
-    "CREATE ROLE ledger_owner NOLOGIN; CREATE ROLE ledger_service NOLOGIN; "
-    "CREATE ROLE timebank_service NOLOGIN IN ROLE ledger_service; GRANT ledger_owner TO {role};"
-)
+# What a database administrator runs instead: whatever of it is missing.
+MISSING = text("""
+    SELECT format('CREATE ROLE %I NOLOGIN;', wanted) FROM unnest(CAST(:roles AS text[])) AS wanted
+    WHERE wanted NOT IN (SELECT rolname FROM pg_roles)
+    UNION ALL
+    SELECT format('GRANT %I TO %I;', role, member) FROM unnest(CAST(:joined AS text[]), CAST(:members AS text[]))
+      AS j (role, member)
+    WHERE NOT EXISTS (
+      SELECT FROM pg_roles AS r, pg_roles AS m
+      WHERE r.rolname = j.role AND m.rolname = j.member AND pg_has_role(m.oid, r.oid, 'USAGE')
+    )
+""")
 
 
 async def migrate(
@@ -89,24 +97,32 @@ async def alone(owner_url: str) -> AsyncIterator[AsyncConnection]:
 
 async def prepare_roles(connection: AsyncConnection, branches: Sequence[str]) -> None:
     """Create the roles that are missing, and let this one act as the ledger's owner."""
+    roles = [role for branch in branches for role in ROLES[branch]]
+    joins = [("ledger_owner", "CURRENT_USER", "current_user")]
+    if "bank" in branches:
+        joins.append(("ledger_service", "timebank_service", "'timebank_service'"))
     try:
-        for branch in branches:
-            for role in ROLES[branch]:
-                await connection.execute(text(CREATE_ROLE.format(role=role)))
-        joins = [("ledger_owner", "CURRENT_USER", "current_user")]
-        if "bank" in branches:
-            joins.append(("ledger_service", "timebank_service", "'timebank_service'"))
+        for role in roles:
+            await connection.execute(text(CREATE_ROLE.format(role=role)))
         for role, member, member_name in joins:
             await connection.execute(text(JOIN_ROLE.format(role=role, member=member, member_name=member_name)))
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != NOT_ALLOWED:
             raise
         await connection.rollback()
-        role = (await connection.execute(text("SELECT quote_ident(current_user)"))).scalar_one()
-        sql = FOR_AN_ADMINISTRATOR.format(role=role)
+        sql = await missing(connection, roles)
         raise Refusal(
-            "roles_missing", f"The role {role} may not create roles. A database administrator runs: {sql}", sql=sql
+            "roles_missing", f"This role may not create others. A database administrator runs: {sql}", sql=sql
         ) from None
+
+
+async def missing(connection: AsyncConnection, roles: Sequence[str]) -> str:
+    """The SQL that makes what of these roles is missing."""
+    me = await connection.scalar(text("SELECT current_user::text"))
+    joins = [("ledger_owner", me), *([("ledger_service", "timebank_service")] if "timebank_service" in roles else [])]
+    joined, members = zip(*joins, strict=True)
+    statements = await connection.scalars(MISSING, {"roles": roles, "joined": joined, "members": members})
+    return " ".join(statements)
 
 
 def upgrade(connection: Connection, branches: Sequence[str], describe: Callable[[str], None]) -> None:

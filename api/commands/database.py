@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from api.commands.desk import owner_url, service_url, spoken
 from timebank import purses, schema
-from timebank.database import create_engine, for_clients, reached
+from timebank.database import create_engine, for_clients, reached, refuse_other_schema
 from timebank.postgres_files import find_clients
 from timebank.refusal import Refusal
 from timebank.settings import Settings, from_environment
@@ -62,6 +62,7 @@ async def prove(settings: Settings, url: str, *, show_progress: bool) -> purses.
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
         async with reached(engine) as connection:
+            await refuse_other_schema(connection)
             with Progress(*columns, console=console, transient=True, disable=not show_progress) as bar:
                 task = bar.add_task("audit")
                 try:

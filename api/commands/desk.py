@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.sentences import sentence
 from timebank import postgres
 from timebank.clock import DemoClock, system_clock
-from timebank.database import create_engine
+from timebank.database import create_engine, reached, refuse_other_schema
 from timebank.errors import BankError
 from timebank.keys import Keys
 from timebank.refusal import Refusal
@@ -47,8 +47,11 @@ async def transact(settings: Settings, url: str, work: Callable[[Desk], Awaitabl
     keys = Keys.load_or_create(settings.data / "keys.json")
     engine = create_engine(url, application_name="timebank command", pool_size=1)
     try:
-        async with engine.begin() as connection:
-            return await work(Desk(connection, settings.book_id, keys, clock(), settings))
+        async with reached(engine) as connection:
+            await refuse_other_schema(connection)
+            done = await work(Desk(connection, settings.book_id, keys, clock(), settings))
+            await connection.commit()
+            return done
     finally:
         await engine.dispose()
 
@@ -87,3 +90,7 @@ def spoken() -> Iterator[None]:
         raise click.ClickException(f"{sentence(error.code, 'en', error.data)} ({error.code})") from None
     except Refusal as refusal:
         raise click.ClickException(str(refusal)) from None
+    except OSError as error:
+        # No room on the disk, no right to a file.
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        raise click.ClickException(f"The machine refuses: {what} (machine_refuses)") from None

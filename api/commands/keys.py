@@ -8,6 +8,7 @@ from rich.table import Table
 
 from api.commands.desk import spoken
 from timebank.keys import PURPOSES, ROTATABLE, ROTATED, Keys
+from timebank.postgres_files import make_data
 from timebank.settings import from_environment
 
 console = Console()
@@ -68,6 +69,6 @@ def restore(file: Path) -> None:
     """Put the copy in FILE where the bank looks for its keys. Keys that are there are left alone."""
     with spoken():
         path = keys_path()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_data(path.parent)
         Keys.load(file).backup(path)
     console.print(f"Keys of {file} are in {path}.")

@@ -1,5 +1,6 @@
 """`timebank run`: start everything and serve."""
 
+import contextlib
 from dataclasses import replace
 
 import click
@@ -21,7 +22,8 @@ def run(as_demo: bool) -> None:
 
     Stopping (Ctrl-C, SIGTERM) finishes what was begun and shuts the database down in good order.
     """
-    with spoken():
+    serving.stop_when_asked()
+    with spoken(), contextlib.suppress(KeyboardInterrupt):
         settings = from_environment()
         if as_demo:
             settings = replace(settings, demo=True)

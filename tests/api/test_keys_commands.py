@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
+from api.cli import main
 from api.commands import keys as commands
 from timebank.keys import Keys
 
@@ -18,16 +18,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@click.group()
-def timebank() -> None:
-    """The command that these are part of."""
-
-
-commands.register(timebank)
-
-
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(timebank, ["keys", *arguments])
+    return CliRunner().invoke(main, ["keys", *arguments])
 
 
 def test_show_says_which_and_never_what(data: Path) -> None:
@@ -76,3 +68,17 @@ def test_without_keys_every_command_says_so(data: Path, arguments: tuple[str, ..
     assert result.exit_code == 1
     assert "keys_missing" in result.output
     assert not (data / "keys.json").exists()
+
+
+def test_restore_puts_a_copy_in_place_and_leaves_keys_alone(
+    data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = tmp_path_factory.mktemp("safe") / "copy.json"
+    keys = Keys.new()
+    keys.backup(copy)
+    assert run("restore", str(copy)).exit_code == 0
+    assert Keys.load(data / "keys.json") == keys
+    again = run("restore", str(copy))
+    assert again.exit_code == 1
+    assert "file_exists" in again.output
+    assert "keys_missing" in run("restore", str(copy.with_name("none.json"))).output
