@@ -1,4 +1,7 @@
-"""The policy versions of a book: each has a number and a first day, and holds until the next one starts."""
+"""The policy versions of a book: each has a number and a first day, and holds until the next one starts.
+
+Of two that start on the same day the higher number holds: it replaced the other before either was in force.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +25,11 @@ class Version:
 
 
 async def versions(connection: AsyncConnection, book_id: int) -> Sequence[Version]:
-    """Every version of the book, the latest first."""
+    """Every version of the book, the latest start first; of those with the same start, the one that holds first."""
     query = (
         select(policy_version.c.number, policy_version.c.starts_on, policy_version.c.rules)
         .where(policy_version.c.book_id == book_id)
-        .order_by(policy_version.c.starts_on.desc())
+        .order_by(policy_version.c.starts_on.desc(), policy_version.c.number.desc())
     )
     rows = await connection.execute(query)
     return [Version(row.number, row.starts_on, msgspec.convert(row.rules, Rules)) for row in rows]

@@ -22,8 +22,11 @@ class Rules:
     rounding_minutes: credited time is rounded down to a multiple of this.
     daily_cap_minutes: the most that one person is credited for one local day.
     point_grades: the evidence grades that earn points (hours are credited for all).
+    fast_track_grades: the grades that may be verified together with others, when nothing about them is held.
     life_years: points end on 31 December of the year of the check-in plus this.
     draw_percent: the share of grade A records that a person looks at all the same.
+    manual_hours_per_month: what one manager may enter by hand in a calendar month; beyond it a second person decides.
+    late_punches_per_month: how many codes one member may send late in a calendar month; those beyond it are held.
     """
 
     default_rate: int = 60
@@ -31,8 +34,11 @@ class Rules:
     rounding_minutes: int = 1
     daily_cap_minutes: int = 480
     point_grades: str = "ABC"
+    fast_track_grades: str = "A"
     life_years: int = 1
     draw_percent: int = 5
+    manual_hours_per_month: int = 40
+    late_punches_per_month: int = 8
 
 
 @dataclass(frozen=True, slots=True)
