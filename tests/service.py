@@ -118,10 +118,12 @@ async def ask(
 
 
 async def decline(
-    connection: AsyncConnection, city: City, inquiry_id: UUID, reason: str, now: datetime = MORNING, **more: Any
+    connection: AsyncConnection, city: City, inquiry_id: UUID | str, reason: str, now: datetime = MORNING, **more: Any
 ) -> Answer:
     """One answer of the manager's in words."""
-    command = Decline(id=uuid7(now), inquiry_id=inquiry_id, reason=reason, **{"actor_id": city.manager_id, **more})
+    command = Decline(
+        id=uuid7(now), inquiry_id=UUID(str(inquiry_id)), reason=reason, **{"actor_id": city.manager_id, **more}
+    )
     (answer,) = await inquiries.decline(connection, city.book_id, [command], now, keys=city.keys)
     return answer
 
@@ -136,10 +138,10 @@ async def redeem(
 
 
 async def cancel(
-    connection: AsyncConnection, city: City, member_id: UUID, redemption_id: UUID, now: datetime = MORNING
+    connection: AsyncConnection, city: City, member_id: UUID, redemption_id: UUID | str, now: datetime = MORNING
 ) -> Answer:
     """Give a redemption up."""
-    command = Cancel(id=uuid7(now), actor_id=member_id, redemption_id=redemption_id)
+    command = Cancel(id=uuid7(now), actor_id=member_id, redemption_id=UUID(str(redemption_id)))
     (answer,) = await redemptions.cancel(connection, city.book_id, [command], now)
     return answer
 

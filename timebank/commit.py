@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import checkins, corrections, counter, inquiries, redemptions, verification
+from timebank import checkins, corrections, counter, inquiries, policies, redemptions, verification
 from timebank.clock import Clock
 from timebank.commands import Answer, Command
 from timebank.errors import Busy
@@ -138,7 +138,7 @@ def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:
         future.set_exception(error)
 
 
-VERBS = ("check_in", "check_out", "verify", "correct", "ask", "decline", "redeem", "cancel", "fulfil")
+VERBS = ("check_in", "check_out", "verify", "correct", "ask", "decline", "draft", "redeem", "cancel", "fulfil")
 
 
 class Commits:
@@ -159,6 +159,7 @@ class Commits:
         self.correct = committer("correct", partial(corrections.correct, keys=keys), batch_limit=1)
         self.ask = committer("ask", partial(inquiries.ask, keys=keys), batch_limit=1)
         self.decline = committer("decline", partial(inquiries.decline, keys=keys), batch_limit=1)
+        self.draft = committer("draft", policies.draft, batch_limit=1)
         self.redeem = committer("redeem", partial(redemptions.redeem, secret=keys.redemption))
         self.cancel = committer("cancel", redemptions.cancel)
         self.fulfil = committer("fulfil", counter.fulfil)

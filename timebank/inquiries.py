@@ -113,15 +113,16 @@ async def decline(
 
 async def decline_one(connection: AsyncConnection, book_id: int, command: Decline, now: datetime, keys: Keys) -> Answer:
     """One answer, under the lock of its inquiry."""
+    actor = member.alias()
     query = (
         select(inquiry)
         .join(record, and_(record.c.book_id == inquiry.c.book_id, record.c.id == inquiry.c.record_id))
         .join(station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
-        .join(member, and_(member.c.book_id == inquiry.c.book_id, member.c.id == command.actor_id))
+        .join(actor, and_(actor.c.book_id == inquiry.c.book_id, actor.c.id == command.actor_id))
         .where(
             inquiry.c.book_id == book_id,
             inquiry.c.id == command.inquiry_id,
-            member.c.state == "active",
+            actor.c.state == "active",
             records.may_decide(book_id, command.actor_id, now),
         )
         .with_for_update(of=inquiry, key_share=True)

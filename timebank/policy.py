@@ -41,6 +41,35 @@ class Rules:
     late_punches_per_month: int = 8
 
 
+# What each number of a policy version may be, both ends included.
+RANGES = {
+    "default_rate": (0, 600),
+    "rounding_minutes": (1, 60),
+    "daily_cap_minutes": (1, 1440),
+    "life_years": (0, 10),
+    "draw_percent": (0, 100),
+    "manual_hours_per_month": (0, 1000),
+    "late_punches_per_month": (0, 1000),
+}
+RATE_HIGHEST = 600
+# C is entered or confirmed by a manager and D comes from elsewhere: those are looked at one by one, whatever the rules.
+FAST_TRACK_ALLOWED = "AB"
+
+
+def out_of_range(rules: Rules) -> str | None:
+    """The first field of the rules that cannot be what it is; None when all can."""
+    for field, (lowest, highest) in RANGES.items():
+        if not lowest <= getattr(rules, field) <= highest:
+            return field
+    if not all(0 <= rate <= RATE_HIGHEST for rate in rules.rate_points_per_hour.values()):
+        return "rate_points_per_hour"
+    for field, allowed in (("point_grades", "ABCD"), ("fast_track_grades", FAST_TRACK_ALLOWED)):
+        grades = getattr(rules, field)
+        if len(set(grades)) != len(grades) or not set(grades) <= set(allowed):
+            return field
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Credit:
     """What a verified record earns."""
