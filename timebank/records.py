@@ -39,6 +39,7 @@ COLUMNS = (
     record.c.policy_number,
     record.c.decided_by,
     record.c.decided_at,
+    record.c.correction_id,
 )
 
 USUAL = Rules(rate_points_per_hour={})
@@ -182,6 +183,15 @@ async def mine(
         query = query.where(tuple_(record.c.started_at, record.c.id) < tuple_(*before))
     query = query.order_by(record.c.started_at.desc(), record.c.id.desc()).limit(limit + 1)
     return page((await connection.execute(query)).all(), limit, "started_at")
+
+
+async def own(connection: AsyncConnection, book_id: int, record_id: UUID, *, member_id: UUID) -> Row[Any]:
+    """One of a volunteer's own records, with `COLUMNS`; `NotFound` for anybody else's."""
+    query = of_stations().where(record.c.book_id == book_id, record.c.id == record_id, record.c.member_id == member_id)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="record")
+    return row
 
 
 async def open_stay(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any] | None:

@@ -16,6 +16,7 @@ HOLDS = {
     "drawn": mark("Nothing is wrong with this record. One in twenty is drawn so that somebody looks."),
     "clock_doubt": mark("The phone's clock was wrong. Compare with what you know of that day."),
     "unconfirmed": mark("The check-out was forgotten. Enter the time that was really served."),
+    "over_quota": mark("Entered by hand beyond the monthly limit: somebody who did not enter it decides."),
 }
 SOURCES = {
     "live": mark("scanned live at the station's screen"),
@@ -47,7 +48,30 @@ LINES = {
     "hold": mark("Held for a reward"),
     "release": mark("Given back"),
     "expire": mark("Expired"),
+    "unexpire": mark("Expiry undone"),
     "reverse": mark("Correction"),
+    "owe": mark("Lent for a correction"),
+    "repay": mark("Paid back"),
+}
+# What was decided about a record.
+VERDICTS = {
+    "verify": mark("Verified as recorded"),
+    "approve": mark("Verified by a second person"),
+    "adjust": mark("Verified with other minutes"),
+    "reject": mark("Not accepted"),
+    "reverse": mark("Corrected"),
+}
+# What a policy version says.
+RULES = {
+    "default_rate": mark("Points for an hour, usual"),
+    "rounding_minutes": mark("Time is rounded down to a multiple of (minutes)"),
+    "daily_cap_minutes": mark("Most that is credited for one day (minutes)"),
+    "point_grades": mark("Evidence grades that earn points"),
+    "fast_track_grades": mark("Evidence grades that may be verified together"),
+    "life_years": mark("Points end on 31 December, this many years later"),
+    "draw_percent": mark("Share of grade A that is drawn for a closer look (percent)"),
+    "manual_hours_per_month": mark("Hours that one manager may enter by hand in a month"),
+    "late_punches_per_month": mark("Codes that one volunteer may send late in a month"),
 }
 
 
@@ -62,4 +86,4 @@ def hold_name(language: Language, code: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-__all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]
+__all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "RULES", "SOURCES", "VERDICTS", "hold_name", "of"]
