@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import inquiries, policies, policy, postings, private, texts, verification
+from timebank import inquiries, policies, policy, postings, private, texts, trail, verification
 from timebank.commands import Answer, settle
 from timebank.errors import Invalid
 from timebank.keys import Keys
@@ -177,7 +177,7 @@ async def keep(
     keys: Keys,
     now: datetime,
 ) -> None:
-    """Write the decision, and the correction under the same id."""
+    """Write the decision, the correction under the same id, and the trail."""
     await connection.execute(
         insert(decision).values(
             book_id=book_id,
@@ -205,6 +205,23 @@ async def keep(
             reason=await private.seal(connection, book_id, keys, row.member_id, PURPOSE, command.reason.strip()),
             made_at=now,
         )
+    )
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=command.actor_id,
+        action="record.correct",
+        subject_kind="record",
+        subject_id=row.id,
+        before={"state": row.state, "credited_minutes": before[0], "points": before[1]},
+        after={
+            "correction_id": str(command.id),
+            "state": "reversed" if command.minutes is None else "verified",
+            "credited_minutes": earned.minutes,
+            "points": earned.points,
+            "debt_points": debt_points,
+        },
+        now=now,
     )
 
 

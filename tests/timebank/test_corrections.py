@@ -26,7 +26,7 @@ from timebank import corrections, explain, funds, members, purses, verification
 from timebank.corrections import Correct
 from timebank.ids import uuid7
 from timebank.keys import Keys
-from timebank.tables import correction, decision, policy_version
+from timebank.tables import audit_entry, correction, decision, policy_version
 
 NEXT_DAY = MORNING + timedelta(days=1)
 LATER = MORNING + timedelta(days=2)
@@ -90,6 +90,9 @@ async def test_a_correction_keeps_what_was_and_what_is_and_why(connection: Async
     assert b"Chen" not in row.reason
     kept = (await connection.execute(select(decision).where(decision.c.id == row.id))).one()
     assert (kept.verdict, kept.minutes, kept.reason, kept.actor_id) == ("reverse", 60, None, city.manager_id)
+    entry = (await connection.execute(select(audit_entry).where(audit_entry.c.subject_id == record_id))).one()
+    assert (entry.action, entry.actor_id) == ("record.correct", city.manager_id)
+    assert (entry.before["credited_minutes"], entry.after["credited_minutes"]) == (120, 60)
     first, second = await corrections.history(connection, city.book_id, record_id, city.keys)
     assert (first.verdict, first.minutes_before, first.reason) == ("verify", None, None)
     assert (second.verdict, second.minutes_before, second.minutes_after) == ("reverse", 120, 60)

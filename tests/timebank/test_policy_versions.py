@@ -1,8 +1,10 @@
 """Versions of the rules: drafted for a day to come, never changed, tried on last month first."""
 
 import asyncio
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +21,7 @@ from timebank.commit import Committer
 from timebank.ids import uuid7
 from timebank.keys import Keys
 from timebank.policies import Draft
-from timebank.policy import Rules
+from timebank.policy import FAST_TRACK_ALLOWED, RANGES, RATE_HIGHEST, Rules
 from timebank.preview import last_month, preview
 from timebank.tables import audit_entry, record
 
@@ -224,3 +226,16 @@ async def test_new_records_go_by_the_rules_of_their_day(connection: AsyncConnect
     first, second = await row_of(connection, city, before), await row_of(connection, city, after)
     assert (first.credited_minutes, first.points, first.policy_number) == (90, 90, 1)
     assert (second.credited_minutes, second.points, second.policy_number) == (60, 120, 2)
+
+
+def test_the_reference_of_the_rules_is_what_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "policy.md").read_text(encoding="utf-8")
+    rows = {name: cells for name, *cells in re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE)}
+    assert set(rows) == set(asdict(USUAL))
+    for name, (usual, allowed) in rows.items():
+        assert usual.strip() == (str(getattr(USUAL, name)) if name != "rate_points_per_hour" else "none")
+        numbers = tuple(map(int, re.findall(r"\d+", allowed)))
+        if name in RANGES:
+            assert numbers == RANGES[name]
+    assert rows["rate_points_per_hour"][1].startswith(f"0 to {RATE_HIGHEST}")
+    assert rows["fast_track_grades"][1] == f"of {FAST_TRACK_ALLOWED}"
