@@ -157,7 +157,7 @@ HOLDS: dict[str, tuple[str, str]] = {
     "drawn": ("随机抽查", "drawn for a closer look"),
     "clock_doubt": ("手机时间有误", "the phone's clock is in doubt"),
     "unconfirmed": ("没有签退", "no check-out"),
-    "over_quota": ("超出当月补录限额", "beyond this month's manual hours"),
+    "over_quota": ("超出本月额度", "over this month's quota"),
 }
 
 

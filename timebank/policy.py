@@ -25,8 +25,16 @@ class Rules:
     fast_track_grades: the grades that may be verified together with others, when nothing about them is held.
     life_years: points end on 31 December of the year of the check-in plus this.
     draw_percent: the share of grade A records that a person looks at all the same.
-    manual_hours_per_month: what one manager may enter by hand in a calendar month; beyond it a second person decides.
-    late_punches_per_month: how many codes one member may send late in a calendar month; those beyond it are held.
+
+    What is looked at by a person, and from where on:
+    long_day_minutes: served in one local day, this record included.
+    top_speed_kmh: between two stations whose positions are known.
+    shared_phone_hours: how long a phone is remembered as somebody else's.
+    clock_doubt_minutes: how far a phone's clock may be off.
+    late_per_month: codes of one member that are sent late, in a local month.
+    manual_minutes_per_month: entered by one manager, in a local month.
+    mass_checkout_people, mass_checkout_percent, mass_checkout_seconds: so many at one station, at least this share of
+    those who were in, within so short a time.
     """
 
     default_rate: int = 60
@@ -37,8 +45,15 @@ class Rules:
     fast_track_grades: str = "A"
     life_years: int = 1
     draw_percent: int = 5
-    manual_hours_per_month: int = 40
-    late_punches_per_month: int = 8
+    long_day_minutes: int = 600
+    top_speed_kmh: int = 120
+    shared_phone_hours: int = 12
+    clock_doubt_minutes: int = 15
+    late_per_month: int = 6
+    manual_minutes_per_month: int = 1200
+    mass_checkout_people: int = 10
+    mass_checkout_percent: int = 80
+    mass_checkout_seconds: int = 20
 
 
 # What each number of a policy version may be, both ends included.
@@ -48,8 +63,15 @@ RANGES = {
     "daily_cap_minutes": (1, 1440),
     "life_years": (0, 10),
     "draw_percent": (0, 100),
-    "manual_hours_per_month": (0, 1000),
-    "late_punches_per_month": (0, 1000),
+    "long_day_minutes": (1, 1440),
+    "top_speed_kmh": (1, 1000),
+    "shared_phone_hours": (0, 720),
+    "clock_doubt_minutes": (0, 1440),
+    "late_per_month": (0, 1000),
+    "manual_minutes_per_month": (0, 60_000),
+    "mass_checkout_people": (2, 1000),
+    "mass_checkout_percent": (1, 100),
+    "mass_checkout_seconds": (1, 3600),
 }
 RATE_HIGHEST = 600
 # C is entered or confirmed by a manager and D comes from elsewhere: those are looked at one by one, whatever the rules.

@@ -16,7 +16,7 @@ HOLDS = {
     "drawn": mark("Nothing is wrong with this record. One in twenty is drawn so that somebody looks."),
     "clock_doubt": mark("The phone's clock was wrong. Compare with what you know of that day."),
     "unconfirmed": mark("The check-out was forgotten. Enter the time that was really served."),
-    "over_quota": mark("Entered by hand beyond the monthly limit: somebody who did not enter it decides."),
+    "over_quota": mark("More was entered or sent late this month than the rules allow. A second person approves it."),
 }
 SOURCES = {
     "live": mark("scanned live at the station's screen"),
@@ -70,8 +70,15 @@ RULES = {
     "fast_track_grades": mark("Evidence grades that may be verified together"),
     "life_years": mark("Points end on 31 December, this many years later"),
     "draw_percent": mark("Share of grade A that is drawn for a closer look (percent)"),
-    "manual_hours_per_month": mark("Hours that one manager may enter by hand in a month"),
-    "late_punches_per_month": mark("Codes that one volunteer may send late in a month"),
+    "long_day_minutes": mark("Long day: somebody looks when one day comes to more (minutes)"),
+    "top_speed_kmh": mark("Too fast: somebody looks when two stations are reached faster (km/h)"),
+    "shared_phone_hours": mark("Shared phone: how long a phone is remembered as somebody else's (hours)"),
+    "clock_doubt_minutes": mark("Clock in doubt: how far a phone's clock may be off (minutes)"),
+    "late_per_month": mark("Codes that one volunteer may send late in a month"),
+    "manual_minutes_per_month": mark("What one manager may enter by hand in a month (minutes)"),
+    "mass_checkout_people": mark("Many at once: somebody looks when at least so many check out together (people)"),
+    "mass_checkout_percent": mark("Many at once: and they are at least this share of those who were in (percent)"),
+    "mass_checkout_seconds": mark("Many at once: within so short a time (seconds)"),
 }
 
 

@@ -48,8 +48,15 @@ class PolicyRules(Body, frozen=True):
     """The grades that may be verified together: none, "A", "B" or "AB"."""
     life_years: Annotated[int, Meta(ge=0, le=10)]
     draw_percent: Annotated[int, Meta(ge=0, le=100)]
-    manual_hours_per_month: Annotated[int, Meta(ge=0, le=1000)]
-    late_punches_per_month: Annotated[int, Meta(ge=0, le=1000)]
+    long_day_minutes: Annotated[int, Meta(ge=1, le=1440)]
+    top_speed_kmh: Annotated[int, Meta(ge=1, le=1000)]
+    shared_phone_hours: Annotated[int, Meta(ge=0, le=720)]
+    clock_doubt_minutes: Annotated[int, Meta(ge=0, le=1440)]
+    late_per_month: Annotated[int, Meta(ge=0, le=1000)]
+    manual_minutes_per_month: Annotated[int, Meta(ge=0, le=60_000)]
+    mass_checkout_people: Annotated[int, Meta(ge=2, le=1000)]
+    mass_checkout_percent: Annotated[int, Meta(ge=1, le=100)]
+    mass_checkout_seconds: Annotated[int, Meta(ge=1, le=3600)]
 
 
 class PolicyVersion(Answered, frozen=True):

@@ -20,8 +20,15 @@ RULES: dict[str, Any] = {
     "fast_track_grades": "AB",
     "life_years": 1,
     "draw_percent": 5,
-    "manual_hours_per_month": 40,
-    "late_punches_per_month": 8,
+    "long_day_minutes": 600,
+    "top_speed_kmh": 120,
+    "shared_phone_hours": 12,
+    "clock_doubt_minutes": 15,
+    "late_per_month": 6,
+    "manual_minutes_per_month": 1200,
+    "mass_checkout_people": 10,
+    "mass_checkout_percent": 80,
+    "mass_checkout_seconds": 20,
 }
 
 

@@ -21,7 +21,7 @@ from timebank.commit import Committer
 from timebank.ids import uuid7
 from timebank.keys import Keys
 from timebank.policies import Draft
-from timebank.policy import FAST_TRACK_ALLOWED, RANGES, RATE_HIGHEST, Rules
+from timebank.policy import FAST_TRACK_ALLOWED, RANGES, RATE_HIGHEST, Rules, out_of_range
 from timebank.preview import last_month, preview
 from timebank.tables import audit_entry, record
 
@@ -99,8 +99,8 @@ async def test_today_is_the_communitys(connection: AsyncConnection, city: City, 
         ({"daily_cap_minutes": 1441}, "daily_cap_minutes"),
         ({"life_years": 11}, "life_years"),
         ({"draw_percent": 101}, "draw_percent"),
-        ({"manual_hours_per_month": -1}, "manual_hours_per_month"),
-        ({"late_punches_per_month": 1001}, "late_punches_per_month"),
+        ({"manual_minutes_per_month": -1}, "manual_minutes_per_month"),
+        ({"late_per_month": 1001}, "late_per_month"),
         ({"point_grades": "AE"}, "point_grades"),
         ({"point_grades": "AA"}, "point_grades"),
         ({"fast_track_grades": "ABC"}, "fast_track_grades"),
@@ -226,6 +226,11 @@ async def test_new_records_go_by_the_rules_of_their_day(connection: AsyncConnect
     first, second = await row_of(connection, city, before), await row_of(connection, city, after)
     assert (first.credited_minutes, first.points, first.policy_number) == (90, 90, 1)
     assert (second.credited_minutes, second.points, second.policy_number) == (60, 120, 2)
+
+
+def test_every_number_of_the_rules_has_its_range() -> None:
+    assert {name for name, value in asdict(USUAL).items() if isinstance(value, int)} == set(RANGES)
+    assert out_of_range(USUAL) is None
 
 
 def test_the_reference_of_the_rules_is_what_they_are() -> None:
