@@ -93,6 +93,21 @@ SENTENCES: dict[str, Sentence] = {
     "needs_single_decision": Sentence(409, "该记录需要单独审核。", "This record must be looked at on its own."),
     "reason_missing": Sentence(422, "请填写理由。", "Please give a reason."),
     "minutes_invalid": Sentence(422, "时长不正确。", "These minutes cannot be credited."),
+    "second_approver_needed": Sentence(
+        409,
+        "这些时长由您或您的家人补录，须由另一位管理员决定。",
+        "You, or one of your household, entered these hours: another manager has to decide.",
+    ),
+    "not_decided": Sentence(
+        409, "该记录尚未审核，请先审核。", "This record has not been decided yet: decide it first."
+    ),
+    "nothing_to_correct": Sentence(
+        409, "更正后与原来相同，没有变化。", "The record already says this: there is nothing to correct."
+    ),
+    "inquiry_open": Sentence(
+        409, "您对该记录的上一个问题还没有答复。", "Your last question about this record has no answer yet."
+    ),
+    "inquiry_closed": Sentence(409, "该问题已经答复。", "This question has been answered already."),
     # Rewards.
     "reward_closed": Sentence(409, "该礼品目前不能兑换。", "This reward is not on offer now."),
     "out_of_stock": Sentence(409, "该礼品已兑完。", "This reward is out of stock."),
@@ -142,6 +157,7 @@ HOLDS: dict[str, tuple[str, str]] = {
     "drawn": ("随机抽查", "drawn for a closer look"),
     "clock_doubt": ("手机时间有误", "the phone's clock is in doubt"),
     "unconfirmed": ("没有签退", "no check-out"),
+    "over_quota": ("超出本月额度", "over this month's quota"),
 }
 
 

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import checkins, counter, redemptions, verification
+from timebank import checkins, corrections, counter, inquiries, policies, redemptions, verification
 from timebank.clock import Clock
 from timebank.commands import Answer, Command
 from timebank.database import is_away, sqlstate
@@ -139,7 +139,7 @@ def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:
         future.set_exception(error)
 
 
-VERBS = ("check_in", "check_out", "verify", "redeem", "cancel", "fulfil")
+VERBS = ("check_in", "check_out", "verify", "correct", "ask", "decline", "draft", "redeem", "cancel", "fulfil")
 
 
 class Commits:
@@ -150,12 +150,17 @@ class Commits:
     """
 
     def __init__(self, engine: AsyncEngine, book_id: int, keys: Keys, clock: Clock) -> None:
-        def committer(name: str, verb: Verb[Any]) -> Committer[Any]:
-            return Committer(engine, book_id, verb, clock, name=name)
+        def committer(name: str, verb: Verb[Any], **more: int) -> Committer[Any]:
+            return Committer(engine, book_id, verb, clock, name=name, **more)
 
         self.check_in = committer("check_in", partial(checkins.check_in, draw=keys.draw))
         self.check_out = committer("check_out", partial(checkins.check_out, draw=keys.draw))
         self.verify = committer("verify", verification.verify)
+        # One at a time: each posts by itself, and stands on what the one before it left.
+        self.correct = committer("correct", partial(corrections.correct, keys=keys), batch_limit=1)
+        self.ask = committer("ask", partial(inquiries.ask, keys=keys), batch_limit=1)
+        self.decline = committer("decline", partial(inquiries.decline, keys=keys), batch_limit=1)
+        self.draft = committer("draft", policies.draft, batch_limit=1)
         self.redeem = committer("redeem", partial(redemptions.redeem, secret=keys.redemption))
         self.cancel = committer("cancel", redemptions.cancel)
         self.fulfil = committer("fulfil", counter.fulfil)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from timebank.cursors import Cursor
 from timebank.tables import attendance, fund, punch, purse, record, redemption, reward
 
 Unit = Literal["point", "minute"]
+# How many days before they end a volunteer is warned of points.
+WARNING_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,15 @@ class PurseView:
 class Balance:
     """What a member has: verified minutes, points to spend now, and points held for redemptions.
 
-    `purses` are those that hold points to spend, the first to end first; their points add up to `points`.
+    `purses` are those that hold points to spend, the first to end first; their points add up to `points`. Of those,
+    `expiring_points` end within `WARNING_DAYS`. `owed_points` are paid back out of what is earned next.
     """
 
     minutes: int
     points: int
     held_points: int
+    owed_points: int
+    expiring_points: int
     purses: list[PurseView]
 
 
@@ -83,6 +88,8 @@ async def balance(connection: AsyncConnection, book_id: int, member_id: UUID, no
         minutes=await purses.hours(connection, book_id, member_id),
         points=sum(each.points for each in valid),
         held_points=int(held or 0),
+        owed_points=(await purses.owed(connection, book_id, [member_id]))[member_id],
+        expiring_points=sum(each.points for each in valid if each.expires_on <= today + timedelta(days=WARNING_DAYS)),
         purses=[
             PurseView(funds[each.fund_id].name_zh, funds[each.fund_id].name_en, each.points, each.expires_on)
             for each in valid

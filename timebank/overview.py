@@ -110,7 +110,7 @@ async def funds(
     `owed` are points that volunteers have earned from the fund and that wait until it is filled.
     """
     owed = (
-        select(func.coalesce(func.sum(record.c.points), 0))
+        select(func.coalesce(func.sum(record.c.points - record.c.kept_points), 0))
         .join_from(record, station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
         .where(
             record.c.book_id == fund.c.book_id,

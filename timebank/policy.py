@@ -21,8 +21,19 @@ class Rules:
     rounding_minutes: credited time is rounded down to a multiple of this.
     daily_cap_minutes: the most that one person is credited for one local day.
     point_grades: the evidence grades that earn points (hours are credited for all).
+    fast_track_grades: the grades that may be verified together with others, when nothing about them is held.
     life_years: points end on 31 December of the year of the check-in plus this.
     draw_percent: the share of grade A records that a person looks at all the same.
+
+    What is looked at by a person, and from where on:
+    long_day_minutes: served in one local day, this record included.
+    top_speed_kmh: between two stations whose positions are known.
+    shared_phone_hours: how long a phone is remembered as somebody else's.
+    clock_doubt_minutes: how far a phone's clock may be off.
+    late_per_month: codes of one member that are sent late, in a local month.
+    manual_minutes_per_month: entered by one manager, in a local month.
+    mass_checkout_people, mass_checkout_percent, mass_checkout_seconds: so many at one station, at least this share of
+    those who were in, within so short a time.
     """
 
     default_rate: int = 60
@@ -30,8 +41,54 @@ class Rules:
     rounding_minutes: int = 1
     daily_cap_minutes: int = 480
     point_grades: str = "ABC"
+    fast_track_grades: str = "A"
     life_years: int = 1
     draw_percent: int = 5
+    long_day_minutes: int = 600
+    top_speed_kmh: int = 120
+    shared_phone_hours: int = 12
+    clock_doubt_minutes: int = 15
+    late_per_month: int = 6
+    manual_minutes_per_month: int = 1200
+    mass_checkout_people: int = 10
+    mass_checkout_percent: int = 80
+    mass_checkout_seconds: int = 20
+
+
+# What each number of a policy version may be, both ends included.
+RANGES = {
+    "default_rate": (0, 600),
+    "rounding_minutes": (1, 60),
+    "daily_cap_minutes": (1, 1440),
+    "life_years": (0, 10),
+    "draw_percent": (0, 100),
+    "long_day_minutes": (1, 1440),
+    "top_speed_kmh": (1, 1000),
+    "shared_phone_hours": (0, 720),
+    "clock_doubt_minutes": (0, 1440),
+    "late_per_month": (0, 1000),
+    "manual_minutes_per_month": (0, 60_000),
+    "mass_checkout_people": (2, 1000),
+    "mass_checkout_percent": (1, 100),
+    "mass_checkout_seconds": (1, 3600),
+}
+RATE_HIGHEST = 600
+# C is entered or confirmed by a manager and D comes from elsewhere: those are looked at one by one, whatever the rules.
+FAST_TRACK_ALLOWED = "AB"
+
+
+def out_of_range(rules: Rules) -> str | None:
+    """The first field of the rules that cannot be what it is; None when all can."""
+    for field, (lowest, highest) in RANGES.items():
+        if not lowest <= getattr(rules, field) <= highest:
+            return field
+    if not all(0 <= rate <= RATE_HIGHEST for rate in rules.rate_points_per_hour.values()):
+        return "rate_points_per_hour"
+    for field, allowed in (("point_grades", "ABCD"), ("fast_track_grades", FAST_TRACK_ALLOWED)):
+        grades = getattr(rules, field)
+        if len(set(grades)) != len(grades) or not set(grades) <= set(allowed):
+            return field
+    return None
 
 
 @dataclass(frozen=True, slots=True)

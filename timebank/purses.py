@@ -1,19 +1,22 @@
 """The bank's accounts in the ledger: their ids, how they are opened, what they hold. `postings` moves what is in them.
 
     issuance ──▶ fund ──▶ purse ──▶ held ──▶ fulfilled          points
+                          purse ──▶ expired                     points
+                 debt ──▶ purse ──▶ debt                        points
     issuance ──▶ hours                                          minutes
 
 A member has one account of hours, and one purse a fund and expiry date. What is held for a redemption has left its
-purse; it comes back as a reversal.
+purse; it comes back as a reversal. What a member owes, because a correction took back points that were spent, is the
+debt account's balance below zero.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Row, and_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +25,7 @@ from ledger.audit import Progress, Report, audit
 from ledger.export import DIALECTS, journal
 from ledger.model import Account, LedgerError
 from ledger.queries import Line, balances, joint_statement
+from ledger.tables import account
 from ledger.tables import book as book_table
 from timebank.errors import Conflict, Invalid
 from timebank.tables import policy_version, purse
@@ -77,6 +81,11 @@ def fund_account(fund_id: UUID) -> UUID:
     return uuid5(NAMESPACE, f"fund/{fund_id}")
 
 
+def debt_account(member_id: UUID) -> UUID:
+    """The id of the account of what a member owes."""
+    return uuid5(NAMESPACE, f"debt/{member_id}")
+
+
 async def create_book(connection: AsyncConnection, book_id: int, name: str, time_zone: str, *, now: datetime) -> None:
     """Create a book, its system accounts and its first policy. Doing it again changes nothing.
 
@@ -113,12 +122,15 @@ async def open_accounts(
     *,
     member_ids: Iterable[UUID],
     purses: Iterable[tuple[UUID, UUID, date]],
+    debtor_ids: Iterable[UUID] = (),
 ) -> None:
-    """Open the accounts of hours of `member_ids`, and the purses (member, fund, expiry), those that are missing.
+    """Open the accounts of hours of `member_ids`, the purses (member, fund, expiry), and the debt accounts of
+    `debtor_ids`, those that are missing.
 
     In one order, so that two batches never wait for each other.
     """
     accounts = {id_: Account(id=id_, unit=MINUTE, kind="hours", floor=0) for id_ in map(hours_account, member_ids)}
+    accounts |= {id_: Account(id=id_, unit=POINT, kind="debt", floor=None) for id_ in map(debt_account, debtor_ids)}
     rows = {purse_account(*key): key for key in purses}
     accounts |= {id_: Account(id=id_, unit=POINT, kind="purse", floor=0) for id_ in rows}
     if not accounts:
@@ -143,6 +155,40 @@ async def purses_of(
     # In a statement of its own, after whatever lock the caller waited for.
     held = await balances(connection, book_id, [row.id for row in rows])
     return [Purse(row.id, row.member_id, row.fund_id, row.expires_on, held[row.id]) for row in rows]
+
+
+async def purse_row(connection: AsyncConnection, book_id: int, id: UUID) -> Row[Any]:
+    """The purse that an account belongs to."""
+    return (await connection.execute(select(purse).where(purse.c.book_id == book_id, purse.c.id == id))).one()
+
+
+async def standing(connection: AsyncConnection, book_id: int, ids: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:
+    """Balance and version of each purse; read after the locks that keep others from taking out of it."""
+    query = select(account.c.id, account.c.balance, account.c.version)
+    rows = await connection.execute(query.where(account.c.book_id == book_id, account.c.id.in_(ids)))
+    return {row.id: (row.balance, row.version) for row in rows}
+
+
+async def reopen(connection: AsyncConnection, book_id: int, ids: Iterable[UUID], now: datetime) -> None:
+    """Say of purses that something is about to come back into them: what is past will expire again.
+
+    Locks those whose last day may be over, in order of their ids, against `postings.expire`; touches no other.
+    """
+    past = and_(purse.c.book_id == book_id, purse.c.id.in_(sorted(ids)), purse.c.expires_on <= tomorrow(now))
+    await connection.execute(select(purse.c.id).where(past).order_by(purse.c.id).with_for_update(key_share=True))
+    await connection.execute(update(purse).where(past, purse.c.swept_at.is_not(None)).values(swept_at=None))
+
+
+def tomorrow(now: datetime) -> date:
+    """A day that has not ended anywhere on earth."""
+    return now.date() + timedelta(days=1)
+
+
+async def owed(connection: AsyncConnection, book_id: int, member_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """The points that each of these members owes; 0 for most. Lock the members first when it is to be paid back."""
+    accounts = {debt_account(member_id): member_id for member_id in member_ids}
+    found = await balances(connection, book_id, list(accounts))
+    return {member_id: max(0, -found.get(account_id, 0)) for account_id, member_id in accounts.items()}
 
 
 async def hours(connection: AsyncConnection, book_id: int, member_id: UUID) -> int:

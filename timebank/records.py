@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from timebank import access
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
-from timebank.tables import attendance, decision, member, punch, record, service_kind, station
+from timebank.policy import Rules
+from timebank.tables import attendance, decision, member, policy_version, punch, record, service_kind, station
 
 # Who decides records, in their branch.
 QUEUE_ROLES = ("manager", "admin")
@@ -38,10 +39,23 @@ COLUMNS = (
     record.c.policy_number,
     record.c.decided_by,
     record.c.decided_at,
+    record.c.correction_id,
 )
 
-# May be verified together with others: both ends scanned live, and nothing about it asks for a closer look.
-CLEAR: ColumnElement[bool] = and_(record.c.grade == "A", func.cardinality(record.c.holds) == 0)
+USUAL = Rules(rate_points_per_hour={})
+# The grades that the rules of a record's day let be verified together with others.
+FAST_TRACK_GRADES = (
+    select(func.coalesce(policy_version.c.rules["fast_track_grades"].astext, USUAL.fast_track_grades))
+    .where(policy_version.c.book_id == record.c.book_id, policy_version.c.starts_on <= record.c.local_day)
+    .order_by(policy_version.c.starts_on.desc(), policy_version.c.number.desc())
+    .limit(1)
+    .correlate(record)
+    .scalar_subquery()
+)
+# May be verified together with others: as policies.on_day and verification.may_fast_track say it of one record.
+CLEAR: ColumnElement[bool] = and_(
+    func.cardinality(record.c.holds) == 0, func.strpos(FAST_TRACK_GRADES, record.c.grade) > 0
+)
 
 
 def of_stations() -> Select[Any]:
@@ -169,6 +183,15 @@ async def mine(
         query = query.where(tuple_(record.c.started_at, record.c.id) < tuple_(*before))
     query = query.order_by(record.c.started_at.desc(), record.c.id.desc()).limit(limit + 1)
     return page((await connection.execute(query)).all(), limit, "started_at")
+
+
+async def own(connection: AsyncConnection, book_id: int, record_id: UUID, *, member_id: UUID) -> Row[Any]:
+    """One of a volunteer's own records, with `COLUMNS`; `NotFound` for anybody else's."""
+    query = of_stations().where(record.c.book_id == book_id, record.c.id == record_id, record.c.member_id == member_id)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="record")
+    return row
 
 
 async def open_stay(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any] | None:

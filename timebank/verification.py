@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, false, func, or_, select, text, tuple_, update
@@ -18,10 +18,12 @@ from timebank import access, policies, policy, postings, purses
 from timebank.commands import Answer, settle
 from timebank.postings import Earning
 from timebank.rows import insert_rows
-from timebank.tables import attendance, decision, fund, member, record, service_kind, station
+from timebank.tables import attendance, decision, fund, member, punch, record, service_kind, station
 
 ROLES = ("manager", "admin")
 LONGEST_MINUTES = 24 * 60
+# The hold of a manual entry beyond the monthly quota of who entered it.
+OVER_QUOTA = "over_quota"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,8 @@ async def verify(connection: AsyncConnection, book_id: int, commands: Sequence[V
     """Decide records. `ok` carries `record_id`, `state`, `credited_minutes`, `points` and `points_state`.
 
     Refused: `not_found` (also outside the manager's branch), `own_record` (himself or his household),
-    `already_decided`, `needs_single_decision`, `minutes_invalid`, `reason_missing`, `id_reused`.
+    `already_decided`, `needs_single_decision`, `minutes_invalid`, `reason_missing`, `second_approver_needed` (entered
+    by himself or his household, and over quota or to be credited with more than was entered), `id_reused`.
     """
 
     async def decide(fresh: list[Verify]) -> list[Answer]:
@@ -79,7 +82,19 @@ class Sitting:
     earnings: list[Earning] = field(default_factory=list)
 
 
-async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Verify], now: datetime) -> Sitting:
+class OfRecord(Protocol):
+    """A decision by somebody on a record."""
+
+    @property
+    def actor_id(self) -> UUID:
+        """Who decides."""
+
+    @property
+    def record_id(self) -> UUID:
+        """On what."""
+
+
+async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[OfRecord], now: datetime) -> Sitting:
     """Lock the members whose day is credited, then the records, each in order of ids; read the rest afterwards."""
     ids = sorted({command.record_id for command in commands})
     of_batch = and_(record.c.book_id == book_id, record.c.id.in_(ids))
@@ -94,6 +109,7 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Veri
     records = {row.id: row for row in await connection.execute(with_source(of_batch))}
     actors = {command.actor_id for command in commands}
     people = actors | {row.member_id for row in records.values()}
+    people |= {id_ for row in records.values() for id_ in entered_by(row)}
     households = await connection.execute(
         select(member.c.id, member.c.household_id).where(member.c.book_id == book_id, member.c.id.in_(people))
     )
@@ -130,10 +146,23 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Veri
 
 
 def with_source(condition: ColumnElement[bool]) -> Any:
-    """Records with what their postings name: punches, the kind's code, the fund."""
+    """Records with what their postings name: punches, the kind's code, the fund; and who entered each punch by hand."""
+    arrival, departure = punch.alias("arrival"), punch.alias("departure")
     return (
-        select(record, attendance.c.in_punch_id, attendance.c.out_punch_id, service_kind.c.code, station.c.fund_id)
+        select(
+            record,
+            attendance.c.in_punch_id,
+            attendance.c.out_punch_id,
+            service_kind.c.code,
+            station.c.fund_id,
+            arrival.c.entered_by.label("in_entered_by"),
+            departure.c.entered_by.label("out_entered_by"),
+        )
         .join(attendance, and_(attendance.c.book_id == record.c.book_id, attendance.c.id == record.c.id))
+        .join(arrival, and_(arrival.c.book_id == record.c.book_id, arrival.c.id == attendance.c.in_punch_id))
+        .outerjoin(
+            departure, and_(departure.c.book_id == record.c.book_id, departure.c.id == attendance.c.out_punch_id)
+        )
         .join(
             service_kind,
             and_(service_kind.c.book_id == record.c.book_id, service_kind.c.id == record.c.service_kind_id),
@@ -154,19 +183,34 @@ def in_order(sitting: Sitting, commands: Sequence[Verify]) -> list[Verify]:
     return sorted(commands, key=check_in)
 
 
+def entered_by(row: Row[Any]) -> set[UUID]:
+    """Who entered an end of a record by hand."""
+    return {row.in_entered_by, row.out_entered_by} - {None}
+
+
+def of_household(sitting: Sitting, actor_id: UUID, member_id: UUID) -> bool:
+    """Whether this is the actor, or one of the actor's household."""
+    own = sitting.households[actor_id]
+    return member_id == actor_id or (own is not None and sitting.households.get(member_id) == own)
+
+
+def needs_second(sitting: Sitting, actor_id: UUID, row: Row[Any], *, raises: bool) -> bool:
+    """Whether this must be left to somebody who has not entered the record: beyond the monthly quota of manual hours,
+    and where it `raises` what was entered, which would be another way around the quota."""
+    by_actor = any(of_household(sitting, actor_id, id_) for id_ in entered_by(row))
+    return by_actor and (raises or OVER_QUOTA in row.holds)
+
+
 def refusal(sitting: Sitting, command: Verify) -> str | None:
     """Why a decision is refused."""
     row = sitting.records.get(command.record_id)
     if row is None or (command.actor_id, row.station_id) not in sitting.allowed:
         return "not_found"
-    own_household = sitting.households[command.actor_id]
-    if row.member_id == command.actor_id or (
-        own_household is not None and sitting.households[row.member_id] == own_household
-    ):
+    if of_household(sitting, command.actor_id, row.member_id):
         return "own_record"
     if row.state != "waiting" or row.id in sitting.decided:
         return "already_decided"
-    if command.bulk and (row.grade != "A" or row.holds or command.verdict != "verify"):
+    if command.bulk and (command.verdict != "verify" or not may_fast_track(sitting, row)):
         return "needs_single_decision"
     if (command.verdict == "adjust") != (command.minutes is not None):
         return "minutes_invalid"
@@ -174,7 +218,15 @@ def refusal(sitting: Sitting, command: Verify) -> str | None:
         return "minutes_invalid"
     if command.verdict != "verify" and not (command.reason or "").strip():
         return "reason_missing"
+    if needs_second(sitting, command.actor_id, row, raises=(command.minutes or 0) > row.measured_minutes):
+        return "second_approver_needed"
     return None
+
+
+def may_fast_track(sitting: Sitting, row: Row[Any]) -> bool:
+    """Whether a record may be verified without being looked at: its day's rules say of which grades."""
+    rules = policies.on_day(sitting.versions, row.local_day).rules
+    return not row.holds and row.grade in rules.fast_track_grades
 
 
 def weigh(sitting: Sitting, command: Verify) -> Answer:
@@ -188,7 +240,7 @@ def weigh(sitting: Sitting, command: Verify) -> Answer:
             "id": command.id,
             "record_id": row.id,
             "actor_id": command.actor_id,
-            "verdict": command.verdict,
+            "verdict": "approve" if is_approval(row, command) else command.verdict,
             "minutes": command.minutes,
             "holds": row.holds,
             "reason": command.reason,
@@ -238,6 +290,11 @@ def weigh(sitting: Sitting, command: Verify) -> Answer:
     return Answer("ok", {"record_id": str(row.id), **shown})
 
 
+def is_approval(row: Row[Any], command: Verify) -> bool:
+    """Whether a decision is that of the second person who stands behind hours over quota."""
+    return command.verdict == "verify" and OVER_QUOTA in row.holds
+
+
 DECIDE = text("""
     UPDATE timebank.record AS r
     SET state = d.state, credited_minutes = d.credited_minutes, points = d.points, points_state = d.points_state,
@@ -274,9 +331,16 @@ async def set_points_state(connection: AsyncConnection, book_id: int, ids: Colle
 
 
 def earning(
-    row: Row[Any], *, verifier_id: UUID, policy_number: int, minutes: int, points: int, expires_on: date
+    row: Row[Any],
+    *,
+    verifier_id: UUID,
+    policy_number: int,
+    minutes: int,
+    points: int,
+    expires_on: date,
+    correction_id: UUID | None = None,
 ) -> Earning:
-    """What a record of `with_source` earns."""
+    """What a record of `with_source` earns, by its latest correction unless another is being made."""
     return Earning(
         record_id=row.id,
         member_id=row.member_id,
@@ -289,6 +353,7 @@ def earning(
         minutes=minutes,
         points=points,
         expires_on=expires_on,
+        correction_id=correction_id or row.correction_id,
     )
 
 
@@ -298,25 +363,7 @@ async def pay_waiting(connection: AsyncConnection, book_id: int, now: datetime, 
     Only what its fund can pay is looked at, so that an empty fund keeps nobody waiting for another. Leaves alone what
     another process pays at this moment.
     """
-    funds = await connection.execute(select(fund.c.id).where(fund.c.book_id == book_id))
-    filled = await purses.fund_balances(connection, book_id, funds.scalars().all())
-    payable = [
-        and_(station.c.fund_id == id_, record.c.points <= points) for id_, points in filled.items() if points > 0
-    ]
-    locked = await connection.execute(
-        select(record.c.id)
-        .join(station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
-        .where(
-            record.c.book_id == book_id,
-            record.c.points_state == "waiting",
-            record.c.state == "verified",
-            or_(false(), *payable),
-        )
-        .order_by(record.c.decided_at, record.c.id)
-        .limit(limit)
-        .with_for_update(of=record, key_share=True, skip_locked=True)
-    )
-    ids = locked.scalars().all()
+    ids = await lock_payable(connection, book_id, limit)
     if not ids:
         return 0
     query = with_source(and_(record.c.book_id == book_id, record.c.id.in_(ids)))
@@ -328,7 +375,7 @@ async def pay_waiting(connection: AsyncConnection, book_id: int, now: datetime, 
             verifier_id=row.decided_by,
             policy_number=row.policy_number,
             minutes=0,  # posted when it was verified
-            points=row.points,
+            points=row.points - row.kept_points,  # those that a correction kept were moved over by it
             expires_on=policy.expires_on(versions[row.policy_number].rules, row.local_day),
         )
         for row in rows
@@ -338,3 +385,35 @@ async def pay_waiting(connection: AsyncConnection, book_id: int, now: datetime, 
     if paid:
         await set_points_state(connection, book_id, paid, "posted")
     return len(paid)
+
+
+async def lock_payable(connection: AsyncConnection, book_id: int, limit: int) -> list[UUID]:
+    """The records that wait for points which their fund can pay, locked; before them their members, who may owe."""
+    funds = await connection.execute(select(fund.c.id).where(fund.c.book_id == book_id))
+    filled = await purses.fund_balances(connection, book_id, funds.scalars().all())
+    payable = [
+        and_(station.c.fund_id == id_, record.c.points - record.c.kept_points <= points)
+        for id_, points in filled.items()
+        if points > 0
+    ]
+    waiting = and_(record.c.book_id == book_id, record.c.points_state == "waiting", record.c.state == "verified")
+    query = (
+        select(record.c.id, record.c.member_id)
+        .join(station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
+        .where(waiting, or_(false(), *payable))
+        .order_by(record.c.decided_at, record.c.id)
+    )
+    found = (await connection.execute(query.limit(limit))).all()
+    free = await connection.scalars(
+        select(member.c.id)
+        .where(member.c.book_id == book_id, member.c.id.in_({row.member_id for row in found}))
+        .order_by(member.c.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    locked = await connection.scalars(
+        select(record.c.id)
+        .where(waiting, record.c.id.in_([row.id for row in found]), record.c.member_id.in_(free.all()))
+        .order_by(record.c.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    return list(locked.all())

@@ -16,7 +16,7 @@ from api.pages.page import AnyRequest, go, holds_role, inside, show, speaker
 from api.problems import Problem, problem_of
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import catalogue, demo, explain, members, records, sessions, sms
+from timebank import catalogue, demo, explain, inquiries, members, records, sessions, sms
 from timebank.errors import BankError
 from timebank.records import QUEUE_ROLES
 from timebank.sms import LocalSender
@@ -51,9 +51,10 @@ async def home(request: AnyRequest) -> Response[Any]:
         mine = await records.mine(connection, bank.book_id, session.member_id, limit=PREVIEW)
         stay = await records.open_stay(connection, bank.book_id, session.member_id)
         codes = await catalogue.to_collect(connection, bank.book_id, session.member_id, now=now)
-        waiting = None
+        waiting, questions = None, 0
         if holds_role(session, *QUEUE_ROLES):
             waiting = await records.queue_sums(connection, bank.book_id, actor_id=session.member_id, now=now)
+            questions = await inquiries.count(connection, bank.book_id, actor_id=session.member_id, now=now)
     return show(
         request,
         "volunteer/home.html",
@@ -65,6 +66,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         open_minutes=(now - stay.started_at) // timedelta(minutes=1) if stay else 0,
         codes=codes,
         waiting=waiting,
+        questions=questions,
     )
 
 

@@ -51,6 +51,8 @@ def environment(tag: str, zone: str) -> Environment:
         "source_name": partial(words.of, words.SOURCES, speaker),
         "grade_words": partial(words.of, words.GRADES, speaker),
         "line_name": partial(words.of, words.LINES, speaker),
+        "verdict_name": partial(words.of, words.VERDICTS, speaker),
+        "rule_name": partial(words.of, words.RULES, speaker),
     }
     return found
 

@@ -12,7 +12,7 @@ from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member,
 from api.problems import Problem
 from api.sentences import sentence
 from api.state import Bank, bank_of
-from timebank import answers, codes, members, overview, records, stations
+from timebank import answers, codes, corrections, inquiries, members, overview, records, stations
 from timebank.access import visible_station
 from timebank.commands import Answer
 from timebank.cursors import Cursor
@@ -127,6 +127,9 @@ async def queue(
         sums = await records.queue_sums(connection, bank.book_id, station_id=chosen, **who)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
         answered = await answers.remembered(connection, bank.book_id, session.member_id, ids)
+        asked = await inquiries.queue(connection, bank.book_id, station_id=chosen, limit=QUEUE_LIMIT, **who)
+        questions = await inquiries.opened(connection, bank.book_id, bank.keys, asked.rows)
+        names |= await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in asked.rows])
     clear = [row for row in page.rows if row.clear]
     return show(
         request,
@@ -141,6 +144,7 @@ async def queue(
         names=names,
         command_ids={row.id: uuid7(now) for row in clear},
         later=page.following,
+        questions=list(zip(asked.rows, questions, strict=True)),
         answer=verified(request, list(answered.values())),
     )
 
@@ -177,13 +181,17 @@ async def verify_together(request: AnyRequest) -> Response[Any]:
 
 @get("/queue/{record_id:uuid}")
 async def decide(request: AnyRequest, record_id: FromPath[UUID], answer: FromQuery[str | None] = None) -> Response[Any]:
-    """One record with its evidence, and the three things that can be decided."""
+    """One record with its evidence, and what can be decided: three things once, and corrections afterwards."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     spoken = speaker(request)
     async with bank.engine.connect() as connection:
         row = await records.to_decide(connection, bank.book_id, record_id, actor_id=session.member_id, now=now)
         punches = await records.punches(connection, bank.book_id, record_id)
-        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id])
+        history = await corrections.history(connection, bank.book_id, record_id, bank.keys)
+        asked = await inquiries.about(connection, bank.book_id, record_id, bank.keys)
+        people = {row.member_id, *(step.actor_id for step in history)}
+        people |= {each.answered_by for each in asked if each.answered_by}
+        names = await members.names(connection, bank.book_id, bank.keys, people)
         answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
     return show(
         request,
@@ -192,8 +200,13 @@ async def decide(request: AnyRequest, record_id: FromPath[UUID], answer: FromQue
         record=row,
         name=names.get(row.member_id, spoken.gettext("(erased)")),
         punches=punches,
+        history=history,
+        inquiries=asked,
+        open_inquiry=next((each for each in asked if each.state == "open"), None),
+        names=names,
         answer=shown(request, answered, spoken.gettext("Not decided"), spoken.gettext("Decided")),
         id=uuid7(now),
+        answer_id=uuid7(now),
     )
 
 

@@ -16,6 +16,7 @@ HOLDS = {
     "drawn": mark("Nothing is wrong with this record. One in twenty is drawn so that somebody looks."),
     "clock_doubt": mark("The phone's clock was wrong. Compare with what you know of that day."),
     "unconfirmed": mark("The check-out was forgotten. Enter the time that was really served."),
+    "over_quota": mark("More was entered or sent late this month than the rules allow. A second person approves it."),
 }
 SOURCES = {
     "live": mark("scanned live at the station's screen"),
@@ -47,7 +48,37 @@ LINES = {
     "hold": mark("Held for a reward"),
     "release": mark("Given back"),
     "expire": mark("Expired"),
+    "unexpire": mark("Expiry undone"),
     "reverse": mark("Correction"),
+    "owe": mark("Lent for a correction"),
+    "repay": mark("Paid back"),
+}
+# What was decided about a record.
+VERDICTS = {
+    "verify": mark("Verified as recorded"),
+    "approve": mark("Verified by a second person"),
+    "adjust": mark("Verified with other minutes"),
+    "reject": mark("Not accepted"),
+    "reverse": mark("Corrected"),
+}
+# What a policy version says.
+RULES = {
+    "default_rate": mark("Points for an hour, usual"),
+    "rounding_minutes": mark("Time is rounded down to a multiple of (minutes)"),
+    "daily_cap_minutes": mark("Most that is credited for one day (minutes)"),
+    "point_grades": mark("Evidence grades that earn points"),
+    "fast_track_grades": mark("Evidence grades that may be verified together"),
+    "life_years": mark("Points end on 31 December, this many years later"),
+    "draw_percent": mark("Share of grade A that is drawn for a closer look (percent)"),
+    "long_day_minutes": mark("Long day: somebody looks when one day comes to more (minutes)"),
+    "top_speed_kmh": mark("Too fast: somebody looks when two stations are reached faster (km/h)"),
+    "shared_phone_hours": mark("Shared phone: how long a phone is remembered as somebody else's (hours)"),
+    "clock_doubt_minutes": mark("Clock in doubt: how far a phone's clock may be off (minutes)"),
+    "late_per_month": mark("Codes that one volunteer may send late in a month"),
+    "manual_minutes_per_month": mark("What one manager may enter by hand in a month (minutes)"),
+    "mass_checkout_people": mark("Many at once: somebody looks when at least so many check out together (people)"),
+    "mass_checkout_percent": mark("Many at once: and they are at least this share of those who were in (percent)"),
+    "mass_checkout_seconds": mark("Many at once: within so short a time (seconds)"),
 }
 
 
@@ -62,4 +93,4 @@ def hold_name(language: Language, code: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-__all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]
+__all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "RULES", "SOURCES", "VERDICTS", "hold_name", "of"]

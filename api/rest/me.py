@@ -68,6 +68,10 @@ class Balance(Answered, frozen=True):
     """To spend."""
     held_points: int
     """Held for redemptions that wait to be picked up."""
+    owed_points: int
+    """Owed after a correction, because points that went back were spent; paid back out of what is earned next."""
+    expiring_points: int
+    """Of `points`, those that end within thirty days."""
     purses: list[Purse]
     """The points by fund and last day, the first to end first."""
 

@@ -4,9 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import msgspec
 from litestar import Response
 from litestar.params import FromPath
 from msgspec import Meta
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import member_of
 from api.rest.operation import (
@@ -27,8 +29,8 @@ from api.rest.operation import (
     shaped,
     writing,
 )
-from api.state import bank_of
-from timebank import members, records
+from api.state import Bank, bank_of
+from timebank import corrections, inquiries, members, records
 from timebank.verification import Verify
 
 REFUSALS = (
@@ -38,6 +40,7 @@ REFUSALS = (
     "needs_single_decision",
     "minutes_invalid",
     "reason_missing",
+    "second_approver_needed",
     "id_reused",
 )
 BULK_LIMIT = 1000
@@ -70,6 +73,8 @@ class Record(Answered, frozen=True):
     policy_number: int | None
     decided_by: UUID | None
     decided_at: datetime | None
+    correction_id: UUID | None
+    """The latest correction; null where there was none."""
 
 
 class QueueRecord(Record, frozen=True):
@@ -101,11 +106,50 @@ class Punch(Answered, frozen=True):
     reason: str | None
 
 
+class Step(Answered, frozen=True):
+    """One decision on a record."""
+
+    id: UUID
+    verdict: str
+    """verify, approve (the second person of hours over quota), adjust, reject, or reverse (a correction)."""
+    actor_id: UUID
+    decided_at: datetime
+    minutes: int | None
+    """What the manager entered; null for as recorded, and for a correction that took the record back whole."""
+    reason: str | None
+    minutes_before: int | None
+    """Of a correction: what was credited before and after."""
+    minutes_after: int | None
+    points_before: int | None
+    points_after: int | None
+    debt_points: int | None
+    """Owed because of it."""
+
+
+class Inquiry(Answered, frozen=True):
+    """A volunteer's question about a record, and its answer."""
+
+    id: UUID
+    record_id: UUID
+    member_id: UUID
+    question: str | None
+    """None once its writer was erased."""
+    asked_at: datetime
+    state: str
+    """open, corrected or declined."""
+    answer: str | None
+    answered_by: UUID | None
+    answered_at: datetime | None
+    correction_id: UUID | None
+
+
 class Evidence(Answered, frozen=True):
-    """A record with the scans it came from."""
+    """A record with the scans it came from, how it was decided and corrected, and what its volunteer asked."""
 
     record: QueueRecord
     punches: list[Punch]
+    history: list[Step]
+    inquiries: list[Inquiry]
 
 
 class Decision(Body, frozen=True):
@@ -166,9 +210,20 @@ async def evidence(request: AnyRequest, record_id: FromPath[UUID]) -> Response[A
     async with bank.engine.connect() as connection:
         row = await records.to_decide(connection, bank.book_id, record_id, actor_id=actor_id, now=bank.clock())
         scans = await records.punches(connection, bank.book_id, record_id)
+        history, asked = await past_of(connection, bank, record_id)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id])
     punches = [shaped(scan, Punch) for scan in scans]
-    return give(Evidence(record=seen(row, names), punches=punches))
+    return give(Evidence(record=seen(row, names), punches=punches, history=history, inquiries=asked))
+
+
+async def past_of(connection: AsyncConnection, bank: Bank, record_id: UUID) -> tuple[list[Step], list[Inquiry]]:
+    """Every decision on a record, and every question about it, the first first."""
+    steps = await corrections.history(connection, bank.book_id, record_id, bank.keys)
+    asked = await inquiries.about(connection, bank.book_id, record_id, bank.keys)
+    return (
+        msgspec.convert(steps, list[Step], from_attributes=True),
+        msgspec.convert(asked, list[Inquiry], from_attributes=True),
+    )
 
 
 def seen(row: Any, names: dict[UUID, str]) -> QueueRecord:

@@ -1,6 +1,7 @@
 """The schema of the bank, schema `timebank`, one file a noun. The ledger's own is `ledger/tables.py`."""
 
 from timebank.tables.base import metadata
+from timebank.tables.corrections import correction, inquiry
 from timebank.tables.people import ROLES, attempt, member, phone_code, role_grant, session
 from timebank.tables.places import LEVELS, card, device, fund, poster, region, service_kind, station
 from timebank.tables.rewards import purse, redemption, redemption_part, reward, reward_place
@@ -17,9 +18,11 @@ __all__ = [
     "audit_entry",
     "card",
     "command",
+    "correction",
     "decision",
     "device",
     "fund",
+    "inquiry",
     "member",
     "metadata",
     "phone_code",

@@ -26,9 +26,12 @@ purse = Table(
     Column("fund_id", Uuid, nullable=False),
     # The last local day on which the points may be spent.
     Column("expires_on", Date, nullable=False),
+    # When what was left in it expired; none again as soon as something comes back.
+    moment("swept_at", nullable=True),
     belongs_to("member_id", "member"),
     belongs_to("fund_id", "fund"),
     UniqueConstraint("book_id", "member_id", "expires_on", "fund_id"),
+    Index("purse_unswept_idx", "book_id", "expires_on", postgresql_where=text("swept_at IS NULL")),
 )
 
 reward = Table(

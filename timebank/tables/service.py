@@ -30,7 +30,8 @@ policy_version = Table(
     Column("rules", JSONB, nullable=False),
     Column("created_by", Uuid),
     moment("created_at"),
-    Index(None, "book_id", "starts_on", unique=True),
+    # Of two that start on one day the higher number holds: it replaced the other before either was in force.
+    Index(None, "book_id", "starts_on"),
 )
 
 punch = Table(
@@ -130,6 +131,10 @@ record = Table(
     Column("decided_by", Uuid),
     moment("decided_at", nullable=True),
     moment("recorded_at"),
+    # The latest correction: from its id follow those of the current postings; none: they follow from the record's.
+    Column("correction_id", Uuid),
+    # How many of `points` a correction moved over from those it took back: they need nothing of the fund.
+    Column("kept_points", BigInteger, nullable=False, server_default=text("0")),
     belongs_to("id", "attendance"),
     belongs_to("member_id", "member"),
     belongs_to("station_id", "station"),
@@ -140,6 +145,7 @@ record = Table(
     CheckConstraint(one_of("points_state", "none", "posted", "waiting"), name="points_state"),
     CheckConstraint("measured_minutes >= 0", name="measured_minutes"),
     CheckConstraint("credited_minutes >= 0 AND points >= 0", name="credit"),
+    CheckConstraint("kept_points = 0 OR kept_points BETWEEN 1 AND points", name="kept_points"),
     CheckConstraint("(state = 'waiting') = (decided_at IS NULL)", name="waiting_is_undecided"),
     CheckConstraint(
         "state <> 'verified' OR num_nonnulls(credited_minutes, points, policy_number, decided_by) = 4",
