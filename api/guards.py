@@ -70,6 +70,7 @@ ACCESS: dict[str, Access] = {
     "POST /queue/{record_id}": MANAGERS,
     "GET /counter": CLERKS,
     "POST /counter": CLERKS,
+    "POST /counter/undo": CLERKS,
     "GET /admin": ADMINS,
     "GET /admin/stations/new": ADMINS,
     "POST /admin/stations/new": ADMINS,
@@ -107,7 +108,9 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/decisions": MANAGERS,
     "POST /api/v1/decisions/bulk": MANAGERS,
     "POST /api/v1/counter": CLERKS,
+    "GET /api/v1/fulfilments": CLERKS,
     "POST /api/v1/fulfilments": CLERKS,
+    "POST /api/v1/fulfilments/{fulfilment_id}/undo": CLERKS,
     "POST /api/v1/stations": ADMINS,
 }
 

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import checkins, counter, redemptions, verification
+from timebank import checkins, counter, redemptions, undoing, verification
 from timebank.clock import Clock
 from timebank.commands import Answer, Command
 from timebank.errors import Busy
@@ -138,7 +138,7 @@ def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:
         future.set_exception(error)
 
 
-VERBS = ("check_in", "check_out", "verify", "redeem", "cancel", "fulfil")
+VERBS = ("check_in", "check_out", "verify", "redeem", "cancel", "fulfil", "undo")
 
 
 class Commits:
@@ -158,6 +158,7 @@ class Commits:
         self.redeem = committer("redeem", partial(redemptions.redeem, secret=keys.redemption))
         self.cancel = committer("cancel", redemptions.cancel)
         self.fulfil = committer("fulfil", counter.fulfil)
+        self.undo = committer("undo", undoing.undo)
         self.running = False
 
     async def start(self) -> None:

@@ -40,6 +40,14 @@ ROLES = {
     "admin": mark("Administrator"),
     "auditor": mark("Auditor"),
 }
+# What a reward's limit is for.
+PERIODS = {
+    "day": mark("a day"),
+    "week": mark("a week"),
+    "month": mark("a month"),
+    "year": mark("a year"),
+    "ever": mark("in all"),
+}
 # What the ledger's transfers are, on a statement.
 LINES = {
     "earn_hours": mark("Service hours"),
@@ -62,4 +70,4 @@ def hold_name(language: Language, code: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-__all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]
+__all__ = ["GRADES", "HOLDS", "LINES", "PERIODS", "ROLES", "SOURCES", "hold_name", "of"]

@@ -3,13 +3,24 @@
 from timebank.tables.base import metadata
 from timebank.tables.people import ROLES, attempt, member, phone_code, role_grant, session
 from timebank.tables.places import LEVELS, card, device, fund, poster, region, service_kind, station
-from timebank.tables.rewards import purse, redemption, redemption_part, reward, reward_place
+from timebank.tables.rewards import (
+    PERIODS,
+    fulfilment,
+    fulfilment_undo,
+    purse,
+    redemption,
+    redemption_part,
+    reward,
+    reward_picture,
+    reward_place,
+)
 from timebank.tables.service import GRADES, SOURCES, attendance, decision, policy_version, punch, record
 from timebank.tables.trail import audit_entry, command
 
 __all__ = [
     "GRADES",
     "LEVELS",
+    "PERIODS",
     "ROLES",
     "SOURCES",
     "attempt",
@@ -19,6 +30,8 @@ __all__ = [
     "command",
     "decision",
     "device",
+    "fulfilment",
+    "fulfilment_undo",
     "fund",
     "member",
     "metadata",
@@ -32,6 +45,7 @@ __all__ = [
     "redemption_part",
     "region",
     "reward",
+    "reward_picture",
     "reward_place",
     "role_grant",
     "service_kind",
