@@ -14,7 +14,7 @@ from timebank import codes, rewards
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
 from timebank.keys import Keys
-from timebank.tables import member, redemption, region, reward, reward_place, station
+from timebank.tables import member, redemption, region, reward, reward_picture, reward_place, station
 
 # The most rewards that are offered at once; a community has tens, not thousands.
 OFFER_LIMIT = 500
@@ -78,9 +78,18 @@ def on_offer(book_id: int, member_id: UUID, zone: ZoneInfo, now: datetime) -> Se
         .scalar_subquery()
     )
     return (
-        select(reward, redeemed.label("redeemed"), member.c.state.label("member_state"))
+        select(
+            reward,
+            redeemed.label("redeemed"),
+            member.c.state.label("member_state"),
+            reward_picture.c.digest.label("picture"),
+        )
         .join_from(member, home, and_(home.c.book_id == member.c.book_id, home.c.id == member.c.region_id))
         .join(reward, and_(reward.c.book_id == member.c.book_id, reward.c.region_id == any_(home.c.path)))
+        .outerjoin(
+            reward_picture,
+            and_(reward_picture.c.book_id == reward.c.book_id, reward_picture.c.reward_id == reward.c.id),
+        )
         .where(
             member.c.book_id == book_id,
             member.c.id == member_id,
@@ -161,12 +170,17 @@ def redemptions(book_id: int, now: datetime) -> Select[Any]:
             redemption.c.expires_at,
             case((late, redemption.c.expires_at), else_=redemption.c.ended_at).label("ended_at"),
             redemption.c.station_id,
+            reward_picture.c.digest.label("picture"),
             reward.c.kind,
             reward.c.name_zh.label("reward_zh"),
             reward.c.name_en.label("reward_en"),
         )
         .join_from(
             redemption, reward, and_(reward.c.book_id == redemption.c.book_id, reward.c.id == redemption.c.reward_id)
+        )
+        .outerjoin(
+            reward_picture,
+            and_(reward_picture.c.book_id == reward.c.book_id, reward_picture.c.reward_id == reward.c.id),
         )
         .where(redemption.c.book_id == book_id)
     )

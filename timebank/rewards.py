@@ -31,10 +31,11 @@ from timebank.tables import PERIODS, redemption, region, reward, reward_place, s
 NAME_LIMIT = 60
 DESCRIPTION_LIMIT = 500
 KINDS = ("goods", "service", "voucher", "honour")
+STATES = ("open", "closed")
 DAY_MINUTES = 1440
 HIGHEST_PRICE = 1_000_000
 HIGHEST_STOCK = 1_000_000
-CHOICES = {"kind": KINDS, "state": ("open", "closed"), "limit_period": (*PERIODS, None)}
+CHOICES = {"kind": KINDS, "state": STATES, "limit_period": (*PERIODS, None)}
 # Of what begins at 1.
 HIGHEST = {"price_points": HIGHEST_PRICE, "limit_pieces": 10_000, "hold_minutes": 525_600}
 

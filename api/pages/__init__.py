@@ -1,6 +1,6 @@
 """Pages for people: everything that is answered with HTML."""
 
-from api.pages import admin, checkin, counter, entry, rewards, station, volunteer
+from api.pages import admin, checkin, counter, entry, rewards, shelf, station, volunteer
 
 handlers = [
     *entry.handlers,
@@ -10,4 +10,5 @@ handlers = [
     *station.handlers,
     *counter.handlers,
     *admin.handlers,
+    *shelf.handlers,
 ]

@@ -51,6 +51,7 @@ def environment(tag: str, zone: str) -> Environment:
         "source_name": partial(words.of, words.SOURCES, speaker),
         "grade_words": partial(words.of, words.GRADES, speaker),
         "line_name": partial(words.of, words.LINES, speaker),
+        "reward_kind": partial(words.of, words.REWARD_KINDS, speaker),
         "period_words": partial(words.of, words.PERIODS, speaker),
     }
     return found

@@ -40,6 +40,12 @@ ROLES = {
     "admin": mark("Administrator"),
     "auditor": mark("Auditor"),
 }
+REWARD_KINDS = {
+    "goods": mark("Goods"),
+    "service": mark("Service"),
+    "voucher": mark("Voucher"),
+    "honour": mark("Honour"),
+}
 # What a reward's limit is for.
 PERIODS = {
     "day": mark("a day"),
@@ -70,4 +76,4 @@ def hold_name(language: Language, code: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-__all__ = ["GRADES", "HOLDS", "LINES", "PERIODS", "ROLES", "SOURCES", "hold_name", "of"]
+__all__ = ["GRADES", "HOLDS", "LINES", "PERIODS", "REWARD_KINDS", "ROLES", "SOURCES", "hold_name", "of"]

@@ -70,6 +70,8 @@ class Reward(Answered, frozen=True):
     ends_at: datetime | None
     hold_minutes: int
     """How long a redemption waits to be picked up."""
+    picture: str | None
+    """The digest of its picture, at `/rewards/{id}/picture/{digest}` of the bank; null where there is none."""
     missing_points: int
     refusal: str | None
     """The code that redeeming would be refused with now; null when nothing stands against it."""

@@ -142,15 +142,15 @@ async def test_half_a_limit_is_none(
 
 async def test_a_limit_is_changed_and_taken_away_with_a_trail(connection: AsyncConnection, city: City) -> None:
     reward_id = await city.add_reward(connection, limit_pieces=1, limit_period="day")
-    for changes in (
-        rewards.Changes(limit_pieces=1, limit_period="week"),
-        rewards.Changes(limit_pieces=None, limit_period=None),
-    ):
-        await rewards.edit(connection, city.book_id, reward_id, changes, now=city.now)
+    to_a_week = rewards.Changes(limit_pieces=1, limit_period="week")
+    to_none = rewards.Changes(limit_pieces=None, limit_period=None)
+    for hour, changes in enumerate((to_a_week, to_none)):
+        now = city.now + timedelta(hours=hour)
+        await rewards.edit(connection, city.book_id, reward_id, changes, now=now)
     query = (
         select(audit_entry.c.before, audit_entry.c.after)
         .where(audit_entry.c.subject_id == reward_id, audit_entry.c.action == "reward.edit")
-        .order_by(audit_entry.c.id)
+        .order_by(audit_entry.c.at)
     )
     assert [tuple(row) for row in await connection.execute(query)] == [
         ({"limit_period": "day"}, {"limit_period": "week"}),
