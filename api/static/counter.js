@@ -9,6 +9,9 @@ let underWay = false;
 // What was scanned while an answer was under way; looked up next.
 let queued = "";
 
+// Nothing that takes keys has them: a click beside everything gives the focus to the page itself.
+const idle = () => page() && (document.activeElement ?? document.body).matches("body, main");
+
 function ready() {
   field()?.focus({ preventScroll: true });
 }
@@ -93,7 +96,7 @@ document.addEventListener("change", (event) => {
 
 // Where there is a mouse, a click beside everything leaves the cursor in the field; on a phone it would open the keys.
 document.addEventListener("focusout", () => {
-  if (fine.matches) setTimeout(() => { if (document.activeElement === document.body && page()) ready(); });
+  if (fine.matches) setTimeout(() => { if (idle()) ready(); });
 });
-addEventListener("focus", () => { if (document.activeElement === document.body && page()) ready(); });
+addEventListener("focus", () => { if (idle()) ready(); });
 ready();
