@@ -9,6 +9,8 @@ from typing import Any, Literal, cast
 
 from litestar import Litestar
 from litestar.connection import ASGIConnection, Request
+from litestar.datastructures import FormMultiDict
+from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import HTTPScope
@@ -59,6 +61,7 @@ ACCESS: dict[str, Access] = {
     "GET /rewards": MEMBERS,
     "GET /rewards/{reward_id}": MEMBERS,
     "POST /rewards/{reward_id}": MEMBERS,
+    "GET /rewards/{reward_id}/picture/{digest}": MEMBERS,
     "GET /codes": MEMBERS,
     "GET /codes/{redemption_id}": MEMBERS,
     "POST /codes/{redemption_id}/cancel": MEMBERS,
@@ -74,12 +77,22 @@ ACCESS: dict[str, Access] = {
     "POST /queue/{record_id}/answer": MANAGERS,
     "GET /counter": CLERKS,
     "POST /counter": CLERKS,
+    "POST /counter/undo": CLERKS,
     "GET /admin": ADMINS,
     "GET /admin/stations/new": ADMINS,
     "POST /admin/stations/new": ADMINS,
     "GET /admin/policy": ADMINS,
     "GET /admin/policy/new": ADMINS,
     "POST /admin/policy/new": ADMINS,
+    "GET /admin/rewards": ADMINS,
+    "GET /admin/rewards/new": ADMINS,
+    "POST /admin/rewards/new": ADMINS,
+    "GET /admin/rewards/{reward_id}": ADMINS,
+    "POST /admin/rewards/{reward_id}": ADMINS,
+    "POST /admin/rewards/{reward_id}/state": ADMINS,
+    "POST /admin/rewards/{reward_id}/stock": ADMINS,
+    "POST /admin/rewards/{reward_id}/picture": ADMINS,
+    "POST /admin/rewards/{reward_id}/picture/removal": ADMINS,
     # Programs: whether the service lives.
     "GET /health/live": ANYBODY,
     "GET /health/ready": ANYBODY,
@@ -120,16 +133,28 @@ ACCESS: dict[str, Access] = {
     "GET /api/v1/inquiries": MANAGERS,
     "POST /api/v1/inquiries/{inquiry_id}/answer": MANAGERS,
     "POST /api/v1/counter": CLERKS,
+    "GET /api/v1/fulfilments": CLERKS,
     "POST /api/v1/fulfilments": CLERKS,
+    "POST /api/v1/fulfilments/{fulfilment_id}/undo": CLERKS,
     "POST /api/v1/stations": ADMINS,
     "POST /api/v1/policy-versions": ADMINS,
     "POST /api/v1/policy-versions/preview": ADMINS,
+    "GET /api/v1/admin/rewards": ADMINS,
+    "POST /api/v1/admin/rewards": ADMINS,
+    "GET /api/v1/admin/rewards/{reward_id}": ADMINS,
+    "POST /api/v1/admin/rewards/{reward_id}": ADMINS,
+    "POST /api/v1/admin/rewards/{reward_id}/stock": ADMINS,
+    "POST /api/v1/admin/rewards/{reward_id}/picture": ADMINS,
+    "DELETE /api/v1/admin/rewards/{reward_id}/picture": ADMINS,
 }
 
 SAFE_METHODS = frozenset({"GET", "OPTIONS"})
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "x-csrf-token"
 FORM_TYPE = "application/x-www-form-urlencoded"
+# The only forms that bring files.
+UPLOAD_TYPE = "multipart/form-data"
+UPLOADS = frozenset({"POST /admin/rewards/{reward_id}/picture"})
 # What a number in an address may be: no column holds more.
 HIGHEST_NUMBER = 2**31 - 1
 
@@ -199,12 +224,32 @@ async def check_token(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         if visitor.session is not None and not visitor.is_ours(connection.headers.get(CSRF_HEADER, "")):
             raise Problem("csrf_failed")
         return
-    if connection.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+    kind = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    scope = cast(HTTPScope, connection.scope)
+    takes_files = f"{scope['method']} {scope['path_template']}" in UPLOADS
+    if kind != FORM_TYPE and not (kind == UPLOAD_TYPE and takes_files):
         raise Problem("content_type_unsupported")
-    form = await connection.form() if isinstance(connection, Request) else {}
+    form: Any = {}
+    if isinstance(connection, Request):
+        form = await (read_upload(connection) if kind == UPLOAD_TYPE else connection.form())
     token = form.get(CSRF_FIELD)
     if not isinstance(token, str) or not visitor.is_ours(token):
         raise Problem("csrf_failed")
+
+
+async def read_upload(request: Request[Any, Any, Any]) -> FormMultiDict:
+    """A form that brings a file. What the framework stumbles over is malformed; the file alone can be too large."""
+    try:
+        return await request.form()
+    except HTTPException as error:
+        if error.status_code == 413:
+            raise Problem("picture_too_large") from None
+        if error.status_code < 500:
+            raise Problem("request_malformed") from None
+        raise
+    except (ValueError, LookupError):
+        # A part that says it is in a character set which it is not in, or which is none.
+        raise Problem("request_malformed") from None
 
 
 def routes(app: Litestar) -> dict[str, HTTPRoute]:

@@ -34,6 +34,12 @@ PARAMETERS = {
     "limit": ("How many items a page has at most.", {"type": "integer", "minimum": 1, "maximum": 100}),
     "unit": ("What is counted.", {"type": "string", "enum": ["point", "minute"], "default": "point"}),
     "station_id": ("Only this station's.", {"type": "string", "format": "uuid"}),
+    "region_id": ("Only this region's, and those below it.", {"type": "string", "format": "uuid"}),
+    "reward_kind": (
+        "Only rewards of this kind.",
+        {"type": "string", "enum": ["goods", "service", "voucher", "honour"]},
+    ),
+    "reward_state": ("Only rewards in this state.", {"type": "string", "enum": ["open", "closed"]}),
 }
 PATH_TYPES = {
     "uuid": {"type": "string", "format": "uuid"},
@@ -97,6 +103,8 @@ def describe(name: str, operation: "Operation", handler: Any) -> dict[str, Any]:
     }
     if operation.takes:
         found["requestBody"] = {"required": True, "content": json_of(operation.takes)}
+    if operation.takes_media:
+        found["requestBody"] = {"required": True, "content": {kind: {} for kind in operation.takes_media}}
     return found
 
 

@@ -111,7 +111,7 @@ SENTENCES: dict[str, Sentence] = {
     # Rewards.
     "reward_closed": Sentence(409, "该礼品目前不能兑换。", "This reward is not on offer now."),
     "out_of_stock": Sentence(409, "该礼品已兑完。", "This reward is out of stock."),
-    "limit_reached": Sentence(409, "本月兑换次数已达上限。", "You have reached this month's limit for this reward."),
+    "limit_reached": Sentence(409, "该礼品的兑换次数已达上限。", "You have reached your limit for this reward."),
     "points_short": Sentence(409, "积分不足。", "You do not have enough points."),
     "wrong_place": Sentence(
         409, "不能在本站领取，请到指定站点。", "This cannot be picked up here; see the places on the code."
@@ -122,6 +122,20 @@ SENTENCES: dict[str, Sentence] = {
     "already_cancelled": Sentence(409, "该兑换已取消。", "This redemption was cancelled."),
     "redemption_timed_out": Sentence(
         410, "兑换已超时，积分已退回。", "The pick-up time is over; the points went back."
+    ),
+    "undo_too_late": Sentence(
+        409, "核销已超过 10 分钟，不能撤销。", "This was handed over more than ten minutes ago and stays so."
+    ),
+    "already_undone": Sentence(409, "该核销已经撤销过。", "This hand-over was undone already."),
+    "picture_unreadable": Sentence(
+        422,
+        "无法识别该图片，请使用 JPEG、PNG 或 WebP 图片。",
+        "This is no picture that can be read; use JPEG, PNG or WebP.",
+    ),
+    "picture_too_large": Sentence(
+        413,
+        "图片过大：文件不得超过 8 MB，且不得超过 4000 万像素。",
+        "The picture is too large: at most 8 MB, and 40 million pixels.",
     ),
 }
 
@@ -138,6 +152,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "phone": ("不是有效的电话号码", "it is not a phone number"),
     "code": ("编码格式不正确", "the code does not have the right form"),
     "one_of": ("必须且只能填写其中一项", "exactly one of them must be given"),
+    "awaited": ("还有兑换未领取", "somebody has yet to collect it"),
     "before_start": ("结束早于开始", "it ends before it starts"),
     "outside_parent": ("不在上级区域内", "it lies outside the region above"),
     "not_below_parent": ("级别不低于上级区域", "it does not stand below the region above"),

@@ -10,12 +10,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import codes
-from timebank.clock import month_start
+from timebank import codes, rewards
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
 from timebank.keys import Keys
-from timebank.tables import member, redemption, region, reward, reward_place, station
+from timebank.tables import member, redemption, region, reward, reward_picture, reward_place, station
 
 # The most rewards that are offered at once; a community has tens, not thousands.
 OFFER_LIMIT = 500
@@ -26,12 +25,13 @@ class Offer:
     """A reward as one member sees it.
 
     `refusal` is the code that redeeming would be refused with now, None when it would not. `missing_points` is what
-    the member has yet to earn. `places` have `id`, `name_zh`, `name_en`, `address`.
+    the member has yet to earn, `redeemed` how many they hold or collected in the limit's period (ever, where there is
+    no limit). `places` have `id`, `name_zh`, `name_en`, `address`.
     """
 
     reward: Row[Any]
     places: Sequence[Row[Any]]
-    redeemed_this_month: int
+    redeemed: int
     missing_points: int
     refusal: str | None
 
@@ -64,7 +64,7 @@ async def offer(
 
 
 def on_offer(book_id: int, member_id: UUID, zone: ZoneInfo, now: datetime) -> Select[Any]:
-    """The rewards of the regions that a member's home lies in, open and in their time, with the month's count."""
+    """The rewards of the regions that a member's home lies in, open and in their time, with how many they redeemed."""
     home = region.alias()
     redeemed = (
         select(func.count())
@@ -73,14 +73,23 @@ def on_offer(book_id: int, member_id: UUID, zone: ZoneInfo, now: datetime) -> Se
             redemption.c.reward_id == reward.c.id,
             redemption.c.member_id == member_id,
             redemption.c.state.in_(("held", "fulfilled")),
-            redemption.c.held_at >= month_start(now, zone),
+            redemption.c.held_at >= rewards.counted_since(now, zone),
         )
         .scalar_subquery()
     )
     return (
-        select(reward, redeemed.label("redeemed_this_month"), member.c.state.label("member_state"))
+        select(
+            reward,
+            redeemed.label("redeemed"),
+            member.c.state.label("member_state"),
+            reward_picture.c.digest.label("picture"),
+        )
         .join_from(member, home, and_(home.c.book_id == member.c.book_id, home.c.id == member.c.region_id))
         .join(reward, and_(reward.c.book_id == member.c.book_id, reward.c.region_id == any_(home.c.path)))
+        .outerjoin(
+            reward_picture,
+            and_(reward_picture.c.book_id == reward.c.book_id, reward_picture.c.reward_id == reward.c.id),
+        )
         .where(
             member.c.book_id == book_id,
             member.c.id == member_id,
@@ -98,7 +107,7 @@ async def seen(connection: AsyncConnection, book_id: int, rows: Sequence[Row[Any
         Offer(
             reward=row,
             places=handed_over.get(row.id, []),
-            redeemed_this_month=row.redeemed_this_month,
+            redeemed=row.redeemed,
             missing_points=max(0, row.price_points - points),
             refusal=refusal(row, points),
         )
@@ -112,7 +121,7 @@ def refusal(row: Row[Any], points: int) -> str | None:
         return "member_suspended"
     if row.stock == 0:
         return "out_of_stock"
-    if row.limit_per_month is not None and row.redeemed_this_month >= row.limit_per_month:
+    if row.limit_pieces is not None and row.redeemed >= row.limit_pieces:
         return "limit_reached"
     return "points_short" if row.price_points > points else None
 
@@ -161,12 +170,17 @@ def redemptions(book_id: int, now: datetime) -> Select[Any]:
             redemption.c.expires_at,
             case((late, redemption.c.expires_at), else_=redemption.c.ended_at).label("ended_at"),
             redemption.c.station_id,
+            reward_picture.c.digest.label("picture"),
             reward.c.kind,
             reward.c.name_zh.label("reward_zh"),
             reward.c.name_en.label("reward_en"),
         )
         .join_from(
             redemption, reward, and_(reward.c.book_id == redemption.c.book_id, reward.c.id == redemption.c.reward_id)
+        )
+        .outerjoin(
+            reward_picture,
+            and_(reward_picture.c.book_id == reward.c.book_id, reward_picture.c.reward_id == reward.c.id),
         )
         .where(redemption.c.book_id == book_id)
     )

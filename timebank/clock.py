@@ -28,6 +28,26 @@ def month_start(moment: datetime, zone: ZoneInfo) -> datetime:
     return moment.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
+def day_start(moment: datetime, zone: ZoneInfo) -> datetime:
+    """When the day of `moment` began, where the community lives."""
+    return moment.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def period_start(period: str, moment: datetime, zone: ZoneInfo) -> datetime | None:
+    """When the day, week (from Monday on), month or year of `moment` began there; None for "ever", which never did."""
+    midnight = day_start(moment, zone)
+    match period:
+        case "day":
+            return midnight
+        case "week":
+            return midnight - timedelta(days=midnight.weekday())
+        case "month":
+            return month_start(moment, zone)
+        case "year":
+            return midnight.replace(month=1, day=1)
+    return None
+
+
 class DemoClock:
     """The machine's clock moved ahead by an offset that a file keeps. For demo mode and for tests only.
 

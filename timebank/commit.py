@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import checkins, corrections, counter, inquiries, policies, redemptions, verification
+from timebank import checkins, corrections, counter, inquiries, policies, redemptions, undoing, verification
 from timebank.clock import Clock
 from timebank.commands import Answer, Command
 from timebank.database import is_away, sqlstate
@@ -139,7 +139,7 @@ def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:
         future.set_exception(error)
 
 
-VERBS = ("check_in", "check_out", "verify", "correct", "ask", "decline", "draft", "redeem", "cancel", "fulfil")
+VERBS = ("check_in", "check_out", "verify", "correct", "ask", "decline", "draft", "redeem", "cancel", "fulfil", "undo")
 
 
 class Commits:
@@ -164,6 +164,7 @@ class Commits:
         self.redeem = committer("redeem", partial(redemptions.redeem, secret=keys.redemption))
         self.cancel = committer("cancel", redemptions.cancel)
         self.fulfil = committer("fulfil", counter.fulfil)
+        self.undo = committer("undo", undoing.undo)
         self.running = False
 
     async def start(self) -> None:

@@ -1,21 +1,38 @@
-"""The clerk's counter: what a code stands for, and handing a reward over, once."""
+"""The clerk's counter: what a code stands for, handing a reward over, once, and what was handed over today.
 
-from collections.abc import Iterable, Sequence
+Each hand-over is a row that stays, and so is what undid it; the redemption says what it is now.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, or_, select
+from sqlalchemy import Row, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, catalogue, postings
+from timebank import access, catalogue, codes, postings
 from timebank.commands import Answer, settle
 from timebank.errors import NotFound
+from timebank.policy import UNDO_WINDOW
 from timebank.redemptions import ENDED, end, lock
-from timebank.tables import member, redemption, reward_place, station
+from timebank.rows import insert_rows
+from timebank.tables import fulfilment, fulfilment_undo, member, redemption, reward, reward_place, station
 
 COUNTER_ROLES = ("clerk",)
+DIGITS = 8
+
+
+def read(secret: bytes, text: str) -> tuple[int | None, str | None]:
+    """What was scanned or typed at a counter: the number in an authentic code of ours, or eight digits.
+
+    Raises CodeMalformed or CodeForged.
+    """
+    digits = text.replace(" ", "").replace("-", "")
+    if len(digits) == DIGITS and digits.isascii() and digits.isdigit():
+        return None, digits
+    return codes.read_redemption_code(secret, text), None
 
 
 async def at_counter(
@@ -91,10 +108,12 @@ async def fulfil(connection: AsyncConnection, book_id: int, commands: Sequence[F
     """
 
     async def decide(fresh: list[Fulfil]) -> list[Answer]:
-        allowed = await desks(connection, book_id, fresh, now)
+        asked = {(command.actor_id, command.station_id) for command in fresh}
+        allowed = await desks(connection, book_id, asked, now)
         rows = list((await lock(connection, asked_for(book_id, fresh))).values())
         places = await pick_up_places(connection, book_id, {row.reward_id for row in rows})
         ended: dict[UUID, dict[str, Any]] = {}
+        handed: list[dict[str, Any]] = []
         answers = []
         for command in fresh:
             if (command.actor_id, command.station_id) not in allowed:
@@ -112,8 +131,9 @@ async def fulfil(connection: AsyncConnection, book_id: int, commands: Sequence[F
             else:
                 end = {"state": "fulfilled", "ended_by": command.actor_id, "station_id": command.station_id}
                 ended[row.id] = end
+                handed.append(hand_over(book_id, command, row, now))
                 answers.append(handed_over(row, now))
-        await hand_over(connection, book_id, [row for row in rows if row.id in ended], ended, now)
+        await keep(connection, book_id, ended, handed, {row.id: row.points for row in rows}, now)
         return answers
 
     return await settle(connection, book_id, "fulfil", commands, now, decide)
@@ -146,17 +166,17 @@ def pick(rows: Sequence[Row[Any]], places: set[tuple[UUID, UUID]], command: Fulf
 
 
 async def desks(
-    connection: AsyncConnection, book_id: int, commands: Sequence[Fulfil], now: datetime
+    connection: AsyncConnection, book_id: int, asked: Collection[tuple[UUID, UUID]], now: datetime
 ) -> set[tuple[UUID, UUID]]:
-    """(actor, station) where the actor may hand over."""
+    """Those of the (actor, station) that were asked for where the actor may hand over; others may be among them."""
     rows = await connection.execute(
         select(member.c.id, station.c.id)
         .join_from(member, station, station.c.book_id == member.c.book_id)
         .where(
             member.c.book_id == book_id,
-            member.c.id.in_({command.actor_id for command in commands}),
+            member.c.id.in_({actor_id for actor_id, _ in asked}),
             member.c.state == "active",
-            station.c.id.in_({command.station_id for command in commands}),
+            station.c.id.in_({station_id for _, station_id in asked}),
             access.in_branch(member.c.id, COUNTER_ROLES, now),
         )
     )
@@ -175,16 +195,82 @@ async def pick_up_places(
     return {(reward_id, station_id) for reward_id, station_id in rows}
 
 
-async def hand_over(
+def hand_over(book_id: int, command: Fulfil, row: Row[Any], now: datetime) -> dict[str, Any]:
+    """The row of a hand-over."""
+    return {
+        "book_id": book_id,
+        "id": command.id,
+        "redemption_id": row.id,
+        "station_id": command.station_id,
+        "clerk_id": command.actor_id,
+        "at": now,
+    }
+
+
+async def keep(
     connection: AsyncConnection,
     book_id: int,
-    rows: Sequence[Row[Any]],
     ended: dict[UUID, dict[str, Any]],
+    handed: Sequence[dict[str, Any]],
+    points: dict[UUID, int],
     now: datetime,
 ) -> None:
-    """End redemptions by handing over: what was held is fulfilled."""
-    if not rows:
+    """Write hand-overs, and end their redemptions: what was held is spent."""
+    if not handed:
         return
     await end(connection, book_id, ended, now)
-    handed = [postings.Handed(row.id, ended[row.id]["ended_by"], row.points) for row in rows]
-    await postings.fulfil(connection, book_id, handed, now)
+    await insert_rows(connection, fulfilment, handed)
+    spent = [
+        postings.Handed(row["id"], row["redemption_id"], row["clerk_id"], points[row["redemption_id"]])
+        for row in handed
+    ]
+    await postings.fulfil(connection, book_id, spent, now)
+
+
+async def handed_here(
+    connection: AsyncConnection,
+    book_id: int,
+    station_id: UUID,
+    *,
+    actor_id: UUID,
+    since: datetime,
+    now: datetime,
+    limit: int = 10,
+) -> Sequence[Row[Any]]:
+    """The latest hand-overs at a clerk's station since a moment, the last first.
+
+    Rows: `id`, `redemption_id`, `member_id`, `at`, `clerk_id`, `undone_at`, `digits`, `points`, `kind`, `reward_zh`,
+    `reward_en`, and `can_undo`. `NotFound` for a station where the actor is no clerk.
+    """
+    await access.visible_station(connection, book_id, station_id, actor_id=actor_id, roles=COUNTER_ROLES, now=now)
+    query: Select[Any] = (
+        select(
+            fulfilment.c.id,
+            fulfilment.c.redemption_id,
+            fulfilment.c.clerk_id,
+            fulfilment.c.at,
+            fulfilment_undo.c.at.label("undone_at"),
+            and_(fulfilment_undo.c.at.is_(None), fulfilment.c.at >= now - UNDO_WINDOW).label("can_undo"),
+            redemption.c.member_id,
+            redemption.c.digits,
+            redemption.c.points,
+            reward.c.kind,
+            reward.c.name_zh.label("reward_zh"),
+            reward.c.name_en.label("reward_en"),
+        )
+        .join_from(
+            fulfilment,
+            redemption,
+            and_(redemption.c.book_id == fulfilment.c.book_id, redemption.c.id == fulfilment.c.redemption_id),
+        )
+        .join(reward, and_(reward.c.book_id == redemption.c.book_id, reward.c.id == redemption.c.reward_id))
+        .outerjoin(
+            fulfilment_undo,
+            and_(fulfilment_undo.c.book_id == fulfilment.c.book_id, fulfilment_undo.c.fulfilment_id == fulfilment.c.id),
+        )
+        .where(fulfilment.c.book_id == book_id, fulfilment.c.station_id == station_id, fulfilment.c.at >= since)
+        .order_by(fulfilment.c.at.desc(), fulfilment.c.id.desc())
+        .limit(limit)
+    )
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows

@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 LONG_DAY = timedelta(hours=10)
+# How long a hand-over at a counter can be undone, and how long its code is good for at least when it was.
+UNDO_WINDOW = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,10 @@
     owe           debt        purse        the correction and the purse
     hold          purse       held         the redemption and the purse; one group a redemption
     release       the reversal of a hold   the hold; one group a redemption
-    fulfil        held        fulfilled    the redemption
     expire        purse       expired      the purse and its account's version
     unexpire      the reversal of expire   the correction; in its group
+    fulfil        held        fulfilled    the hand-over, a command; the redemption where nobody hands over
+    undo_fulfil   the reversal of a fulfil the hand-over
 
 Ids follow from what is posted, so a record is credited once and a redemption ended once, whatever is sent again. What
 comes here was decided under locks; each function posts all of a batch in one call, the last of its transaction.
@@ -100,10 +101,12 @@ class Part(NamedTuple):
 
 
 class Handed(NamedTuple):
-    """A redemption that a clerk hands over."""
+    """A redemption that is fulfilled. `id` is that of the hand-over, because one that is undone may be followed by
+    another; of the redemption itself where no clerk is needed."""
 
+    id: UUID
     redemption_id: UUID
-    clerk_id: UUID
+    clerk_id: UUID | None
     points: int
 
 
@@ -365,8 +368,11 @@ async def expire(connection: AsyncConnection, book_id: int, left: Sequence[Left]
     await post_all(connection, book_id, batch, now)
 
 
-async def hold(connection: AsyncConnection, book_id: int, parts: Sequence[Part], now: datetime) -> None:
-    """Take the parts of redemptions out of their purses; those of one redemption are neighbours. Raises Unpostable."""
+async def hold(
+    connection: AsyncConnection, book_id: int, parts: Sequence[Part], now: datetime, *, at_once: Sequence[Handed] = ()
+) -> None:
+    """Take the parts of redemptions out of their purses; those of one redemption are neighbours. Those `at_once` are
+    spent in the same moment. Raises Unpostable."""
     batch = [
         Transfer(
             id=each.transfer_id,
@@ -381,7 +387,7 @@ async def hold(connection: AsyncConnection, book_id: int, parts: Sequence[Part],
         )
         for each in parts
     ]
-    await post_all(connection, book_id, batch, now)
+    await post_all(connection, book_id, [*batch, *spending(at_once, now)], now)
 
 
 async def release(connection: AsyncConnection, book_id: int, parts: Sequence[Part], now: datetime) -> None:
@@ -403,18 +409,40 @@ async def release(connection: AsyncConnection, book_id: int, parts: Sequence[Par
 
 async def fulfil(connection: AsyncConnection, book_id: int, handed: Sequence[Handed], now: datetime) -> None:
     """What was held for these redemptions is spent. Raises Unpostable."""
-    batch = [
+    await post_all(connection, book_id, spending(handed, now), now)
+
+
+def spending(handed: Sequence[Handed], now: datetime) -> list[Transfer]:
+    """The transfers of what was held and is spent now."""
+    return [
         Transfer(
-            id=uuid5(each.redemption_id, "fulfil"),
+            id=uuid5(each.id, "fulfil"),
             debit_id=purses.HELD,
             credit_id=purses.FULFILLED,
             unit=POINT,
             amount=each.points,
             code="fulfil",
             occurred_at=now,
-            source={"redemption_id": str(each.redemption_id), "clerk_id": str(each.clerk_id)},
+            source={
+                "redemption_id": str(each.redemption_id),
+                "clerk_id": str(each.clerk_id) if each.clerk_id else None,
+            },
         )
         for each in handed
+    ]
+
+
+async def undo_fulfil(connection: AsyncConnection, book_id: int, undone: Sequence[Handed], now: datetime) -> None:
+    """What was spent at these hand-overs is held again; `clerk_id` is who undoes. Raises Unpostable."""
+    batch = [
+        reversal(
+            uuid5(each.id, "fulfil"),
+            id=uuid5(each.id, "undo"),
+            code="undo_fulfil",
+            occurred_at=now,
+            source={"redemption_id": str(each.redemption_id), "clerk_id": str(each.clerk_id)},
+        )
+        for each in undone
     ]
     await post_all(connection, book_id, batch, now)
 

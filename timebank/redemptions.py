@@ -1,7 +1,7 @@
 """Redemptions: points are held for a reward; they come back when it is cancelled, or when its time runs out.
 
 A hold is a transfer out of the purses, the earliest expiry first; a release is its reversal, so that a refund goes
-back to exactly the purses it came from.
+back to exactly the purses it came from. An honour without places needs no counter: it is fulfilled as it is redeemed.
 """
 
 from collections import Counter, defaultdict
@@ -14,12 +14,12 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, any_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import codes, policy, postings, purses
-from timebank.clock import local_day, month_start
+from timebank import codes, policy, postings, purses, rewards
+from timebank.clock import local_day
 from timebank.commands import Answer, settle
-from timebank.postings import Part
+from timebank.postings import Handed, Part
 from timebank.rows import insert_rows
-from timebank.tables import member, redemption, redemption_part, region, reward
+from timebank.tables import member, redemption, redemption_part, region, reward, reward_place
 
 # Draws of a number and digits that nobody has; with 40 bits and eight digits the second is already rare.
 DRAWS = 8
@@ -54,7 +54,9 @@ class Cancel:
 async def redeem(
     connection: AsyncConnection, book_id: int, commands: Sequence[Redeem], now: datetime, *, secret: bytes
 ) -> list[Answer]:
-    """Hold points for rewards. `ok` carries `redemption_id`, `number`, `digits`, `points`, `expires_at`.
+    """Hold points for rewards; spend them for an honour that is handed over nowhere.
+
+    `ok` carries `redemption_id`, `number`, `digits`, `points`, `expires_at`.
 
     Refused: `member_suspended`, `not_found`, `reward_closed`, `limit_reached`, `out_of_stock`, `points_short`,
     `id_reused`. `secret` is the key that numbers and digits are drawn by.
@@ -63,7 +65,7 @@ async def redeem(
     async def decide(fresh: list[Redeem]) -> list[Answer]:
         sitting = await sit(connection, book_id, fresh, now)
         refused = {command.id: code for command in fresh if (code := choose(sitting, command))}
-        numbers = await draw_numbers(connection, book_id, secret, [row["id"] for row in sitting.redemptions])
+        numbers = await draw_numbers(connection, book_id, secret, [row["id"] for row in sitting.redemptions], now)
         for row in sitting.redemptions:
             row["number"], row["digits"] = numbers[row["id"]]
         await keep(connection, book_id, sitting)
@@ -74,7 +76,7 @@ async def redeem(
 
 
 def held(row: dict[str, Any]) -> Answer:
-    """The answer to a redemption that is held."""
+    """The answer to a redemption that was made."""
     return Answer(
         "ok",
         {
@@ -97,8 +99,11 @@ class Sitting:
     # (member, reward): the rewards of the regions that each member's home lies in.
     offered: set[tuple[UUID, UUID]]
     rewards: dict[UUID, Row[Any]]
+    # Those that are handed over somewhere.
+    placed: set[UUID]
     stock: dict[UUID, int]
-    this_month: Counter[tuple[UUID, UUID]]
+    # Of the limit's period.
+    redeemed: Counter[tuple[UUID, UUID]]
     purses: dict[UUID, dict[UUID, purses.Purse]]
     redemptions: list[dict[str, Any]] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
@@ -121,7 +126,12 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Rede
         .order_by(reward.c.id)
         .with_for_update(key_share=True)
     )
-    rewards = {row.id: row for row in found}
+    chosen = {row.id: row for row in found}
+    placed = await connection.execute(
+        select(reward_place.c.reward_id)
+        .distinct()
+        .where(reward_place.c.book_id == book_id, reward_place.c.reward_id.in_(reward_ids))
+    )
     offered = await connection.execute(
         select(member.c.id, reward.c.id)
         .join(region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
@@ -131,12 +141,15 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Rede
     zone = await purses.time_zone(connection, book_id)
     counted = await connection.execute(
         select(redemption.c.member_id, redemption.c.reward_id, func.count())
+        .join_from(
+            redemption, reward, and_(reward.c.book_id == redemption.c.book_id, reward.c.id == redemption.c.reward_id)
+        )
         .where(
             redemption.c.book_id == book_id,
             redemption.c.member_id.in_(member_ids),
             redemption.c.reward_id.in_(reward_ids),
             redemption.c.state.in_(("held", "fulfilled")),
-            redemption.c.held_at >= month_start(now, zone),
+            redemption.c.held_at >= rewards.counted_since(now, zone),
         )
         .group_by(redemption.c.member_id, redemption.c.reward_id)
     )
@@ -148,9 +161,10 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Rede
         now=now,
         states=states,
         offered={(member_id, reward_id) for member_id, reward_id in offered},
-        rewards=rewards,
-        stock={row.id: row.stock for row in rewards.values()},
-        this_month=Counter({(member_id, reward_id): times for member_id, reward_id, times in counted}),
+        rewards=chosen,
+        placed=set(placed.scalars()),
+        stock={row.id: row.stock for row in chosen.values()},
+        redeemed=Counter({(member_id, reward_id): times for member_id, reward_id, times in counted}),
         purses=valid,
     )
 
@@ -165,7 +179,7 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
         return "not_found"
     if row.state != "open" or row.starts_at > sitting.now or (row.ends_at is not None and row.ends_at <= sitting.now):
         return "reward_closed"
-    if row.limit_per_month is not None and sitting.this_month[asked] >= row.limit_per_month:
+    if row.limit_pieces is not None and sitting.redeemed[asked] >= row.limit_pieces:
         return "limit_reached"
     if sitting.stock[row.id] == 0:
         return "out_of_stock"
@@ -177,7 +191,8 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
         own[purse_id] = own[purse_id]._replace(points=own[purse_id].points - points)
         sitting.parts.append(postings.part(command.id, purse_id, points))
     sitting.stock[row.id] -= 1
-    sitting.this_month[asked] += 1
+    sitting.redeemed[asked] += 1
+    at_once = row.kind == "honour" and row.id not in sitting.placed
     sitting.redemptions.append(
         {
             "book_id": sitting.book_id,
@@ -187,36 +202,43 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
             "member_id": command.actor_id,
             "reward_id": row.id,
             "points": row.price_points,
-            "state": "held",
+            "state": "fulfilled" if at_once else "held",
             "held_at": sitting.now,
             "expires_at": sitting.now + timedelta(minutes=row.hold_minutes),
+            "ended_at": sitting.now if at_once else None,
+            "ended_by": command.actor_id if at_once else None,
         }
     )
     return None
 
 
 async def draw_numbers(
-    connection: AsyncConnection, book_id: int, secret: bytes, ids: Sequence[UUID]
+    connection: AsyncConnection, book_id: int, secret: bytes, ids: Sequence[UUID], now: datetime
 ) -> dict[UUID, tuple[int, str]]:
-    """A number nobody ever had, and digits that no other held redemption has, for each new one. Should another
-    process take the same at this moment, the insert fails and the batch is sent again. RuntimeError after `DRAWS`."""
+    """A number nobody ever had for each new redemption, and digits that no other has that is held, or may be once more
+    because its hand-over can be undone. Should another process take the same at this moment, the insert fails and the
+    batch is sent again. RuntimeError after `DRAWS`."""
+    lives = or_(
+        redemption.c.state == "held",
+        and_(redemption.c.state == "fulfilled", redemption.c.ended_at >= now - policy.UNDO_WINDOW),
+    )
     drawn: dict[UUID, tuple[int, str]] = {}
     for draw in range(DRAWS):
         missing = {id_: codes.redemption_numbers(secret, id_, draw) for id_ in ids if id_ not in drawn}
         if not missing:
             break
         taken = await connection.execute(
-            select(redemption.c.number, redemption.c.digits, redemption.c.state).where(
+            select(redemption.c.number, redemption.c.digits, lives.label("lives")).where(
                 redemption.c.book_id == book_id,
                 or_(
                     redemption.c.number.in_([number for number, _ in missing.values()]),
-                    and_(redemption.c.state == "held", redemption.c.digits.in_([d for _, d in missing.values()])),
+                    and_(lives, redemption.c.digits.in_([d for _, d in missing.values()])),
                 ),
             )
         )
         rows = taken.all()
         numbers = {row.number for row in rows} | {number for number, _ in drawn.values()}
-        digits = {row.digits for row in rows if row.state == "held"} | {d for _, d in drawn.values()}
+        digits = {row.digits for row in rows if row.lives} | {d for _, d in drawn.values()}
         for id_, (number, read_out) in missing.items():
             if number not in numbers and read_out not in digits:
                 drawn[id_] = (number, read_out)
@@ -242,14 +264,17 @@ async def change_stock(connection: AsyncConnection, book_id: int, changes: Count
 
 
 async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:
-    """Write the redemptions and hold their points."""
+    """Write the redemptions and hold their points; spend those that are fulfilled at once."""
     if not sitting.redemptions:
         return
     await change_stock(connection, book_id, Counter({id_: -n for id_, n in taken(sitting.redemptions).items()}))
     await insert_rows(connection, redemption, sitting.redemptions)
     rows = [{"book_id": book_id, **each._asdict()} for each in sitting.parts]
     await insert_rows(connection, redemption_part, rows)
-    await postings.hold(connection, book_id, sitting.parts, sitting.now)
+    at_once = [
+        Handed(row["id"], row["id"], None, row["points"]) for row in sitting.redemptions if row["state"] == "fulfilled"
+    ]
+    await postings.hold(connection, book_id, sitting.parts, sitting.now, at_once=at_once)
 
 
 def taken(redemptions: Iterable[dict[str, Any]]) -> Counter[UUID]:

@@ -1,23 +1,43 @@
 """Rewards: what points are exchanged for, how many there are, and where they are handed over."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, Uuid, any_, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Row,
+    Uuid,
+    any_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import regions, texts, trail
+from timebank.clock import period_start
+from timebank.cursors import EPOCH
 from timebank.errors import Invalid, NotFound
-from timebank.tables import region, reward, reward_place, station
+from timebank.tables import PERIODS, redemption, region, reward, reward_place, station
 
 NAME_LIMIT = 60
 DESCRIPTION_LIMIT = 500
 KINDS = ("goods", "service", "voucher", "honour")
+STATES = ("open", "closed")
 DAY_MINUTES = 1440
 HIGHEST_PRICE = 1_000_000
 HIGHEST_STOCK = 1_000_000
+CHOICES = {"kind": KINDS, "state": STATES, "limit_period": (*PERIODS, None)}
+# Of what begins at 1.
+HIGHEST = {"price_points": HIGHEST_PRICE, "limit_pieces": 10_000, "hold_minutes": 525_600}
 
 
 class Changes(TypedDict, total=False):
@@ -29,7 +49,8 @@ class Changes(TypedDict, total=False):
     description_zh: str
     description_en: str
     price_points: int
-    limit_per_month: int | None
+    limit_pieces: int | None
+    limit_period: str | None
     starts_at: datetime
     ends_at: datetime | None
     hold_minutes: int
@@ -51,7 +72,8 @@ async def add(
     places: Sequence[UUID],
     id: UUID,
     now: datetime,
-    limit_per_month: int | None = None,
+    limit_pieces: int | None = None,
+    limit_period: str | None = None,
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
     hold_minutes: int = DAY_MINUTES,
@@ -59,7 +81,8 @@ async def add(
 ) -> UUID:
     """Offer a reward of a region, handed over at `places`, which are stations of that region or below it.
 
-    `limit_per_month` is for one member and calendar month; `hold_minutes` is how long a redemption waits to be
+    An honour may have no places: redeeming it fulfils it. At most `limit_pieces` go to one member in one calendar
+    `limit_period` ("day", "week", "month", "year", "ever"); `hold_minutes` is how long a redemption waits to be
     picked up. Errors: `not_found` (region, station), `invalid`.
     """
     await regions.require(connection, book_id, region_id, actor_id, now)
@@ -71,14 +94,15 @@ async def add(
             description_zh=description_zh,
             description_en=description_en,
             price_points=price_points,
-            limit_per_month=limit_per_month,
+            limit_pieces=limit_pieces,
+            limit_period=limit_period,
             starts_at=starts_at or now,
             ends_at=ends_at,
             hold_minutes=hold_minutes,
             state="open",
         )
     )
-    check_period(values["starts_at"], ends_at)
+    check_whole(values, places)
     check_range("stock", stock, 0, HIGHEST_STOCK)
     await connection.execute(
         insert(reward).values(book_id=book_id, id=id, region_id=region_id, stock=stock, created_at=now, **values)
@@ -95,20 +119,36 @@ async def edit(
     reward_id: UUID,
     changes: Changes,
     *,
+    places: Sequence[UUID] | None = None,
     now: datetime,
     actor_id: UUID | None = None,
 ) -> None:
-    """Change what a reward is called, what it costs, when it is offered. Errors as `add`."""
+    """Change what a reward is called, what it costs, when it is offered, and with `places` where it is handed over.
+
+    What is given and the same as before changes nothing. Errors as `add`; also `invalid` (places, `awaited`) where an
+    honour would lose its last place while somebody has yet to collect it.
+    """
     row = await require(connection, book_id, reward_id, actor_id, now)
-    values = checked(changes)
-    if not values:
-        return
-    check_period(values.get("starts_at", row.starts_at), values.get("ends_at", row.ends_at))
-    await connection.execute(
-        update(reward).where(reward.c.book_id == book_id, reward.c.id == reward_id).values(**values)
-    )
-    before = {name: row._mapping[name] for name in values}
-    await note(connection, book_id, "reward.edit", reward_id, plain(before), plain(values), now, actor_id)
+    had = await places_of(connection, book_id, reward_id)
+    wanted = had if places is None else set(places)
+    given = checked(changes)
+    check_whole({**row._mapping, **given}, wanted)
+    values = {name: value for name, value in given.items() if value != row._mapping[name]}
+    before, after = plain({name: row._mapping[name] for name in values}), plain(values)
+    if wanted != had:
+        if not wanted and await is_awaited(connection, book_id, reward_id):
+            raise Invalid(field="places", reason="awaited")
+        await connection.execute(
+            delete(reward_place).where(reward_place.c.book_id == book_id, reward_place.c.reward_id == reward_id)
+        )
+        await place(connection, book_id, reward_id, row.region_id, wanted)
+        before["places"], after["places"] = sorted(map(str, had)), sorted(map(str, wanted))
+    if values:
+        await connection.execute(
+            update(reward).where(reward.c.book_id == book_id, reward.c.id == reward_id).values(**values)
+        )
+    if after:
+        await note(connection, book_id, "reward.edit", reward_id, before, after, now, actor_id)
 
 
 async def restock(
@@ -145,34 +185,12 @@ async def restock(
     return stock
 
 
-async def set_places(
-    connection: AsyncConnection,
-    book_id: int,
-    reward_id: UUID,
-    *,
-    places: Sequence[UUID],
-    now: datetime,
-    actor_id: UUID | None = None,
-) -> None:
-    """Hand the reward over at exactly these stations from now on. `not_found` for a station outside its region."""
-    row = await require(connection, book_id, reward_id, actor_id, now)
-    removed = await connection.execute(
-        delete(reward_place)
-        .where(reward_place.c.book_id == book_id, reward_place.c.reward_id == reward_id)
-        .returning(reward_place.c.station_id)
-    )
-    before = {"places": sorted(str(station_id) for station_id in removed.scalars())}
-    await place(connection, book_id, reward_id, row.region_id, places)
-    after = {"places": sorted(map(str, places))}
-    await note(connection, book_id, "reward.places", reward_id, before, after, now, actor_id)
-
-
 async def place(
-    connection: AsyncConnection, book_id: int, reward_id: UUID, region_id: UUID, places: Sequence[UUID]
+    connection: AsyncConnection, book_id: int, reward_id: UUID, region_id: UUID, places: Collection[UUID]
 ) -> None:
-    """Keep the places of a reward, at least one, all inside its region."""
+    """Keep the places of a reward, all inside its region."""
     if not places:
-        raise Invalid(field="places", reason="empty")
+        return
     inside = (
         select(func.count())
         .select_from(station)
@@ -187,11 +205,27 @@ async def place(
     )
 
 
+async def places_of(connection: AsyncConnection, book_id: int, reward_id: UUID) -> set[UUID]:
+    """The stations where a reward is handed over."""
+    query = select(reward_place.c.station_id).where(
+        reward_place.c.book_id == book_id, reward_place.c.reward_id == reward_id
+    )
+    return set((await connection.execute(query)).scalars())
+
+
+async def is_awaited(connection: AsyncConnection, book_id: int, reward_id: UUID) -> bool:
+    """Whether somebody has yet to collect this reward. The caller has locked it, so that nobody redeems meanwhile."""
+    held = select(redemption.c.id).where(
+        redemption.c.book_id == book_id, redemption.c.reward_id == reward_id, redemption.c.state == "held"
+    )
+    return bool(await connection.scalar(select(held.exists())))
+
+
 async def require(
     connection: AsyncConnection, book_id: int, reward_id: UUID, actor_id: UUID | None, now: datetime
 ) -> Row[Any]:
-    """The reward, when the actor, unless the operator, administers its region; `NotFound` otherwise."""
-    query = select(reward).where(reward.c.book_id == book_id, reward.c.id == reward_id)
+    """The reward, locked, when the actor, unless the operator, administers its region; `NotFound` otherwise."""
+    query = select(reward).where(reward.c.book_id == book_id, reward.c.id == reward_id).with_for_update(key_share=True)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound(kind="reward")
@@ -209,19 +243,38 @@ def checked(changes: Changes) -> dict[str, Any]:
         values[field] = texts.line(field, values[field], NAME_LIMIT)
     for field in {"description_zh", "description_en"} & values.keys():
         values[field] = texts.lines(field, values[field], DESCRIPTION_LIMIT)
-    for field, options in (("kind", KINDS), ("state", ("open", "closed"))):
+    for field, options in CHOICES.items():
         if field in values and values[field] not in options:
             raise Invalid(field=field, reason="unknown")
-    for field, highest in (("price_points", HIGHEST_PRICE), ("limit_per_month", 10_000), ("hold_minutes", 525_600)):
+    for field, highest in HIGHEST.items():
         if values.get(field) is not None:
             check_range(field, values[field], 1, highest)
     return values
 
 
-def check_period(starts_at: datetime, ends_at: datetime | None) -> None:
-    """Raise `Invalid` for an offer that ends before it starts."""
-    if ends_at is not None and ends_at <= starts_at:
+def check_whole(values: Mapping[str, Any], places: Collection[UUID]) -> None:
+    """Raise `Invalid` for what is fine by itself and does not go together: an offer that ends before it starts, half a
+    limit, a reward that cannot be collected anywhere."""
+    if values["ends_at"] is not None and values["ends_at"] <= values["starts_at"]:
         raise Invalid(field="ends_at", reason="before_start")
+    for field, other in (("limit_pieces", "limit_period"), ("limit_period", "limit_pieces")):
+        if values[field] is None and values[other] is not None:
+            raise Invalid(field=field, reason="missing")
+    if not places and values["kind"] != "honour":
+        raise Invalid(field="places", reason="empty")
+
+
+def counted_since(now: datetime, zone: ZoneInfo) -> ColumnElement[Any]:
+    """From when on redemptions of the row of `reward` count towards its limit."""
+    starts = [(period, period_start(period, now, zone)) for period in PERIODS]
+    return case(
+        *(
+            (reward.c.limit_period == period, literal(start, DateTime(timezone=True)))
+            for period, start in starts
+            if start is not None
+        ),
+        else_=literal(EPOCH, DateTime(timezone=True)),
+    )
 
 
 def check_range(field: str, value: int, lowest: int, highest: int) -> None:

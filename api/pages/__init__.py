@@ -1,6 +1,6 @@
 """Pages for people: everything that is answered with HTML."""
 
-from api.pages import admin, checkin, corrections, counter, entry, policy, record, rewards, station, volunteer
+from api.pages import admin, checkin, corrections, counter, entry, policy, record, rewards, shelf, station, volunteer
 
 handlers = [
     *entry.handlers,
@@ -13,4 +13,5 @@ handlers = [
     *counter.handlers,
     *admin.handlers,
     *policy.handlers,
+    *shelf.handlers,
 ]

@@ -1,134 +1,170 @@
-"""The clerk's counter: a scanner or eight digits in, one big answer out."""
+"""The clerk's counter: a scanner or eight digits in, one big answer out, and what was handed over today.
 
+One field takes everything: Enter looks up, Enter with nothing in the field confirms, and what is scanned while a
+confirmation is open replaces it. `static/counter.js` keeps the cursor there; without it the pages do the same.
+"""
+
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromQuery
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, speaker
 from api.problems import Problem
 from api.sentences import sentence
 from api.state import Bank, bank_of
-from timebank import catalogue, codes, members, overview
-from timebank.counter import COUNTER_ROLES, Fulfil, at_counter, counter_refusal
+from timebank import catalogue, counter, members, overview
+from timebank.clock import day_start
+from timebank.commands import Answer
+from timebank.counter import COUNTER_ROLES, Fulfil
 from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
 from timebank.sessions import Session
+from timebank.undoing import Undo
 
-DIGITS = 8
 # Which counter a clerk stands at is asked once a day.
 COOKIE = "counter"
 DAY_SECONDS = 24 * 3600
 
 
-def read(bank: Bank, text: str) -> tuple[int | None, str | None]:
-    """The number in a scanned code, or the digits that were typed; raises `code_malformed` or `code_forged`."""
-    digits = text.replace(" ", "").replace("-", "")
-    if len(digits) == DIGITS and digits.isascii() and digits.isdigit():
-        return None, digits
-    return codes.read_redemption_code(bank.keys.redemption, text), None
-
-
 @get("/counter")
-async def counter(
+async def counter_page(
     request: AnyRequest,
     code: FromQuery[str] = "",
     station: FromQuery[str | None] = None,
     answer: FromQuery[str | None] = None,
+    undone: FromQuery[str | None] = None,
 ) -> Response[Any]:
-    """The field for the next code; with a code, what it is and whose; with an answer, what was handed over."""
+    """The field for the next code; with a code, what it is and whose; with an answer, what was done."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     if not holds_role(session, *COUNTER_ROLES):
         raise Problem("role_not_allowed")
-    spoken = speaker(request)
     async with bank.engine.connect() as connection:
         places = await overview.stations(
             connection, bank.book_id, actor_id=session.member_id, roles=COUNTER_ROLES, now=now
         )
+        here = place_of(request, station, places)
         answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
-    chosen = place_of(request, station, [place.id for place in places])
-    found, refused, answered_for = None, None, None
-    if answered is not None:
-        answered_for = await handed_over(bank, session, answered.data) if not answered.refused else None
-        refused = sentence(answered.code, spoken.tag, answered.data) if answered.refused else None
-    elif code and chosen:
-        found, refused = await look_up(request, session, chosen, code)
-    name = None
-    if found is not None:
-        async with bank.engine.connect() as connection:
-            names = await members.names(connection, bank.book_id, bank.keys, [found.member_id])
-        name = catalogue.masked(names.get(found.member_id, "?"))
-    here = next((place for place in places if place.id == chosen), None)
+        taken_back = await answer_to(connection, bank, session.member_id, as_uuid(undone))
+        found, stopped = None, refused(request, answered, taken_back)
+        if here and code and not (answered or taken_back):
+            found, stopped = await look_up(request, connection, session, here.id, code)
+        done = await redemption_of(connection, bank, answered, now)
+        again = await redemption_of(connection, bank, taken_back, now)
+        handed = await handed_over(connection, bank, session, here.id, now) if here else []
+        shown = [row for row in (found, *handed) if row is not None]
+        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in shown])
     page = show(
         request,
         "clerk/counter.html",
         way="/counter",
         stations=places,
-        chosen=chosen,
         here=here,
         code=code,
         found=found,
-        name=name,
-        done=answered_for,
-        answer=Shown(True, spoken.gettext("Do not hand anything over"), refused) if refused else None,
+        answer=stopped,
+        done=done,
+        again=again,
+        handed=handed,
+        names={member_id: catalogue.masked(name) for member_id, name in names.items()},
         id=uuid7(now),
+        undo_ids={row.id: uuid7(now) for row in handed},
     )
-    if chosen is not None:
-        page.set_cookie(COOKIE, str(chosen), max_age=DAY_SECONDS, path="/", httponly=True, samesite="lax")
+    if here is not None:
+        page.set_cookie(COOKIE, str(here.id), max_age=DAY_SECONDS, path="/", httponly=True, samesite="lax")
     return page
 
 
-def place_of(request: AnyRequest, chosen: str | None, places: list[UUID]) -> UUID | None:
+def place_of(request: AnyRequest, chosen: str | None, places: Any) -> Any:
     """The counter that the clerk stands at: chosen now, or earlier today in this browser, or the only one there is."""
+    by_id = {place.id: place for place in places}
     for station_id in (as_uuid(chosen), as_uuid(request.cookies.get(COOKIE))):
-        if station_id in places:
-            return station_id
+        if station_id in by_id:
+            return by_id[station_id]
     return places[0] if len(places) == 1 else None
 
 
-async def look_up(request: AnyRequest, session: Session, station_id: UUID, text: str) -> tuple[Any | None, str | None]:
+def refused(request: AnyRequest, answered: Answer | None, taken_back: Answer | None) -> Shown | None:
+    """The refusal of a hand-over or of an undo, in words."""
+    spoken = speaker(request)
+    if answered is not None and answered.refused:
+        return Shown(True, spoken.gettext("Do not hand anything over"), sentence(answered.code, spoken.tag))
+    if taken_back is not None and taken_back.refused:
+        return Shown(True, spoken.gettext("Not undone"), sentence(taken_back.code, spoken.tag))
+    return None
+
+
+async def look_up(
+    request: AnyRequest, connection: AsyncConnection, session: Session, station_id: UUID, text: str
+) -> tuple[Any | None, Shown | None]:
     """What a code means at a station, and why it may not be handed over, in words."""
-    bank, tag = bank_of(request), speaker(request).tag
+    bank, spoken = bank_of(request), speaker(request)
+    found, words = None, None
     try:
-        number, digits = read(bank, text)
-        async with bank.engine.connect() as connection:
-            found = await at_counter(
-                connection,
-                bank.book_id,
-                station_id,
-                actor_id=session.member_id,
-                now=bank.clock(),
-                number=number,
-                digits=digits,
-            )
-    except NotFound:
-        return None, speaker(request).gettext("Nothing can be collected here with this code. Compare the digits.")
-    except BankError as error:
-        return None, sentence(error.code, tag, error.data)
-    refusal = counter_refusal(found)
-    return found, sentence(refusal, tag) if refusal else None
-
-
-async def handed_over(bank: Bank, session: Session, data: dict[str, Any]) -> Any:
-    """What was just handed over, by the answer of the command."""
-    async with bank.engine.connect() as connection:
-        return await catalogue.my_redemption(
-            connection, bank.book_id, UUID(data["member_id"]), UUID(data["redemption_id"]), now=bank.clock()
+        number, digits = counter.read(bank.keys.redemption, text)
+        found = await counter.at_counter(
+            connection,
+            bank.book_id,
+            station_id,
+            actor_id=session.member_id,
+            now=bank.clock(),
+            number=number,
+            digits=digits,
         )
+        refusal = counter.counter_refusal(found)
+        words = sentence(refusal, spoken.tag) if refusal else None
+    except NotFound:
+        words = spoken.gettext("Nothing can be collected here with this code. Compare the digits.")
+    except BankError as error:
+        words = sentence(error.code, spoken.tag, error.data)
+    return found, Shown(True, spoken.gettext("Do not hand anything over"), words) if words else None
+
+
+async def redemption_of(connection: AsyncConnection, bank: Bank, answered: Answer | None, now: datetime) -> Any | None:
+    """The redemption that a hand-over or an undo was about, when it was done."""
+    if answered is None or answered.refused:
+        return None
+    member_id, redemption_id = UUID(answered.data["member_id"]), UUID(answered.data["redemption_id"])
+    return await catalogue.my_redemption(connection, bank.book_id, member_id, redemption_id, now=now)
+
+
+async def handed_over(
+    connection: AsyncConnection, bank: Bank, session: Session, station_id: UUID, now: datetime
+) -> list[Any]:
+    """What was handed over at this counter today, the latest first."""
+    since = day_start(now, bank.settings.time_zone)
+    rows = await counter.handed_here(
+        connection, bank.book_id, station_id, actor_id=session.member_id, since=since, now=now
+    )
+    return list(rows)
 
 
 @post("/counter", status_code=303)
 async def fulfil(request: AnyRequest) -> Response[Any]:
-    """Hand over what a code stands for; it never works a second time."""
+    """Hand over what is being confirmed; it never works a second time. What was scanned meanwhile is looked up
+    instead, and nothing is handed over."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     id, station_id, text = form.uuid("id"), form.uuid("station"), form.text("code")
-    number, digits = read(bank, text)
+    if following := form.text("next"):
+        return go("/counter", station=station_id, code=following)
+    number, digits = counter.read(bank.keys.redemption, text)
     await bank.commits.fulfil.submit(
         Fulfil(id=id, actor_id=session.member_id, station_id=station_id, number=number, digits=digits)
     )
     return go("/counter", station=station_id, answer=id)
 
 
-handlers = [counter, fulfil]
+@post("/counter/undo", status_code=303)
+async def undo(request: AnyRequest) -> Response[Any]:
+    """Take a hand-over back."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    id, station_id, fulfilment_id = form.uuid("id"), form.uuid("station"), form.uuid("fulfilment")
+    await bank.commits.undo.submit(Undo(id=id, actor_id=session.member_id, fulfilment_id=fulfilment_id))
+    return go("/counter", station=station_id, undone=id)
+
+
+handlers = [counter_page, fulfil, undo]

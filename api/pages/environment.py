@@ -53,6 +53,8 @@ def environment(tag: str, zone: str) -> Environment:
         "line_name": partial(words.of, words.LINES, speaker),
         "verdict_name": partial(words.of, words.VERDICTS, speaker),
         "rule_name": partial(words.of, words.RULES, speaker),
+        "reward_kind": partial(words.of, words.REWARD_KINDS, speaker),
+        "period_words": partial(words.of, words.PERIODS, speaker),
     }
     return found
 

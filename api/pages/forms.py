@@ -1,8 +1,10 @@
 """What people send with a form, read strictly."""
 
+from datetime import UTC, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from litestar.datastructures import FormMultiDict
+from litestar.datastructures import FormMultiDict, UploadFile
 
 from api.bodies import check_text
 from api.pages.page import AnyRequest
@@ -58,6 +60,29 @@ class Form:
         if not lowest <= int(text) <= highest:
             raise Problem("invalid", {"field": name, "reason": "range"})
         return int(text)
+
+    def moment(self, name: str, zone: ZoneInfo) -> datetime | None:
+        """A field that holds a local date and time, to the minute; None when it is empty."""
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            found = datetime.strptime(text[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=zone)
+        except ValueError:
+            raise Problem("invalid", {"field": name, "reason": "type"}) from None
+        if not 2000 <= found.year <= 2199:
+            raise Problem("invalid", {"field": name, "reason": "range"})
+        return found.astimezone(UTC)
+
+    async def file(self, name: str) -> bytes:
+        """The content of a file that was chosen; raises `invalid` where none was."""
+        value = self.fields.get(name)
+        if not isinstance(value, UploadFile):
+            raise Problem("invalid", {"field": name, "reason": "missing"})
+        try:
+            return await value.read()
+        finally:
+            await self.fields.close()
 
 
 def as_uuid(text: str | None) -> UUID | None:

@@ -12,7 +12,7 @@ from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import catalogue, explain
+from timebank import catalogue, explain, pictures
 from timebank.commands import Answer
 from timebank.counter import COUNTER_ROLES
 from timebank.cursors import Cursor
@@ -71,6 +71,18 @@ async def reward(request: AnyRequest, reward_id: FromPath[UUID], answer: FromQue
         answer=shown(request, answered, spoken.gettext("Not redeemed"), spoken.gettext("Redeemed")),
         id=uuid7(now),
     )
+
+
+@get("/rewards/{reward_id:uuid}/picture/{digest:str}")
+async def picture(request: AnyRequest, reward_id: FromPath[UUID], digest: FromPath[str]) -> Response[bytes]:
+    """The picture of a reward, for whom it may concern. Another picture has another address, so it may be kept."""
+    bank = bank_of(request)
+    async with bank.engine.connect() as connection:
+        content = await pictures.content_of(
+            connection, bank.book_id, reward_id, digest, member_id=member(request).member_id, now=bank.clock()
+        )
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(content, media_type=pictures.MEDIA_TYPE, headers=headers)
 
 
 @post("/rewards/{reward_id:uuid}", status_code=303)
@@ -157,4 +169,4 @@ async def redemption_code(request: AnyRequest, code_text: FromPath[str]) -> Resp
     return show(request, "catalogue/scanned.html", signed_in=visitor_of(request).session is not None, code=code_text)
 
 
-handlers = [rewards, reward, redeem, codes, code, cancel, redemption_code]
+handlers = [rewards, reward, picture, redeem, codes, code, cancel, redemption_code]

@@ -41,6 +41,20 @@ ROLES = {
     "admin": mark("Administrator"),
     "auditor": mark("Auditor"),
 }
+REWARD_KINDS = {
+    "goods": mark("Goods"),
+    "service": mark("Service"),
+    "voucher": mark("Voucher"),
+    "honour": mark("Honour"),
+}
+# What a reward's limit is for.
+PERIODS = {
+    "day": mark("a day"),
+    "week": mark("a week"),
+    "month": mark("a month"),
+    "year": mark("a year"),
+    "ever": mark("in all"),
+}
 # What the ledger's transfers are, on a statement.
 LINES = {
     "earn_hours": mark("Service hours"),
@@ -93,4 +107,15 @@ def hold_name(language: Language, code: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-__all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "RULES", "SOURCES", "VERDICTS", "hold_name", "of"]
+    "GRADES",
+    "HOLDS",
+    "LINES",
+    "PERIODS",
+    "REWARD_KINDS",
+    "ROLES",
+    "RULES",
+    "SOURCES",
+    "VERDICTS",
+    "hold_name",
+    "of",
+]

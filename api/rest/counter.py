@@ -1,13 +1,15 @@
-"""The clerk's counter: what a code stands for, and handing it over."""
+"""The clerk's counter: what a code stands for, handing it over, and taking that back."""
 
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response
+from litestar.params import FromPath
 from msgspec import Meta
 
 from api.auth import member_of
+from api.problems import Problem
 from api.rest.operation import (
     Answered,
     AnyRequest,
@@ -17,13 +19,17 @@ from api.rest.operation import (
     body_of,
     command_id,
     give,
+    id_query,
+    reading,
     settled,
     shaped,
     writing,
 )
-from api.state import Bank, bank_of
-from timebank import catalogue, codes, counter, members
+from api.state import bank_of
+from timebank import catalogue, counter, members
+from timebank.clock import day_start
 from timebank.counter import Fulfil
+from timebank.undoing import Undo
 
 Code = Annotated[str, Meta(max_length=200)]
 READING = ("code_malformed", "code_forged", "not_found")
@@ -36,7 +42,6 @@ REFUSALS = (
     "role_not_allowed",
     "id_reused",
 )
-DIGITS = 8
 
 
 class LookUp(Body, frozen=True):
@@ -73,11 +78,43 @@ class HandOver(Body, frozen=True):
     code: Code
 
 
+class HandedOver(Answered, frozen=True):
+    """Something that was handed over at a counter."""
+
+    id: UUID
+    """The id under which it was handed over."""
+    redemption_id: UUID
+    kind: str
+    reward_zh: str
+    reward_en: str
+    points: int
+    digits: str
+    name: str | None
+    """Whose it is: the first character."""
+    at: datetime
+    undone_at: datetime | None
+    can_undo: bool
+    """Whether it was less than ten minutes ago, and was not undone."""
+
+
+class HandOvers(Answered, frozen=True):
+    """What was handed over at a counter today."""
+
+    fulfilments: list[HandedOver]
+
+
+class Undoing(Body, frozen=True):
+    """A hand-over is taken back."""
+
+    id: UUID
+    """UUID version 7, made by the sender and kept until there is an answer."""
+
+
 @writing("/counter", Operation(Shown, LookUp, 200, READING))
 async def look_up(request: AnyRequest) -> Response[Any]:
     """What a code stands for, before anything is handed over. A POST, because codes do not belong into addresses."""
     bank, body = bank_of(request), await body_of(request, LookUp)
-    number, digits = read(bank, body.code)
+    number, digits = counter.read(bank.keys.redemption, body.code)
     async with bank.engine.connect() as connection:
         row = await counter.at_counter(
             connection,
@@ -103,9 +140,12 @@ async def look_up(request: AnyRequest) -> Response[Any]:
 
 @writing("/fulfilments", Operation(CommandAnswer, HandOver, 201, REFUSALS))
 async def fulfil(request: AnyRequest) -> Response[Any]:
-    """Hand over what a code stands for, once. `data`: `redemption_id`, `reward_id`, `points`, `member_id`."""
+    """Hand over what a code stands for, once. `data`: `redemption_id`, `reward_id`, `points`, `member_id`.
+
+    The id under which it is sent is the hand-over's, by which it can be undone.
+    """
     bank, body = bank_of(request), await body_of(request, HandOver)
-    number, digits = read(bank, body.code)
+    number, digits = counter.read(bank.keys.redemption, body.code)
     command = Fulfil(
         id=command_id(body.id),
         actor_id=member_of(request).member_id,
@@ -116,12 +156,40 @@ async def fulfil(request: AnyRequest) -> Response[Any]:
     return settled(command.id, await bank.commits.fulfil.submit(command))
 
 
-def read(bank: Bank, text: str) -> tuple[int | None, str | None]:
-    """The number in a scanned code, or the digits that were typed; raises `code_malformed` or `code_forged`."""
-    digits = text.replace(" ", "").replace("-", "")
-    if len(digits) == DIGITS and digits.isascii() and digits.isdigit():
-        return None, digits
-    return codes.read_redemption_code(bank.keys.redemption, text), None
+@reading("/fulfilments", Operation(HandOvers, refusals=("invalid", "not_found"), query=("station_id",)))
+async def fulfilments(request: AnyRequest) -> Response[Any]:
+    """The last ten things that were handed over at a counter today, the latest first. `station_id` is required."""
+    bank, now, station_id = bank_of(request), bank_of(request).clock(), id_query(request, "station_id")
+    if station_id is None:
+        raise Problem("invalid", {"field": "station_id", "reason": "missing"})
+    since = day_start(now, bank.settings.time_zone)
+    async with bank.engine.connect() as connection:
+        rows = await counter.handed_here(
+            connection, bank.book_id, station_id, actor_id=member_of(request).member_id, since=since, now=now
+        )
+        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in rows])
+    return give(
+        HandOvers(
+            fulfilments=[
+                shaped(row, HandedOver, name=catalogue.masked(names[row.member_id]) if row.member_id in names else None)
+                for row in rows
+            ]
+        )
+    )
 
 
-handlers = [look_up, fulfil]
+@writing(
+    "/fulfilments/{fulfilment_id:uuid}/undo",
+    Operation(CommandAnswer, Undoing, 201, ("not_found", "already_undone", "undo_too_late", "id_reused")),
+)
+async def undo(request: AnyRequest, fulfilment_id: FromPath[UUID]) -> Response[Any]:
+    """Take a hand-over back, within ten minutes: the same code is valid again, for ten minutes at least.
+
+    `data`: `fulfilment_id`, `redemption_id`, `reward_id`, `member_id`, `points`, `expires_at`.
+    """
+    body = await body_of(request, Undoing)
+    command = Undo(id=command_id(body.id), actor_id=member_of(request).member_id, fulfilment_id=fulfilment_id)
+    return settled(command.id, await bank_of(request).commits.undo.submit(command))
+
+
+handlers = [look_up, fulfil, fulfilments, undo]

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import Empty, EmptyType
 from msgspec import Meta
 
 from api.bodies import check_text, read_json
@@ -70,6 +71,8 @@ class Operation:
     status: int = 200
     refusals: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
+    takes_media: tuple[str, ...] = ()
+    """What a file may be called that is the whole body."""
 
 
 def reading(path: str, operation: Operation) -> Callable[[Handler], HTTPRouteHandler]:
@@ -77,9 +80,16 @@ def reading(path: str, operation: Operation) -> Callable[[Handler], HTTPRouteHan
     return get(f"/api/v1{path}", opt={"operation": operation})
 
 
-def writing(path: str, operation: Operation) -> Callable[[Handler], HTTPRouteHandler]:
-    """A POST route."""
-    return post(f"/api/v1{path}", status_code=operation.status, opt={"operation": operation})
+def writing(
+    path: str, operation: Operation, *, body_limit: int | EmptyType = Empty
+) -> Callable[[Handler], HTTPRouteHandler]:
+    """A POST route. `body_limit`, in bytes, in place of the app's."""
+    return post(
+        f"/api/v1{path}",
+        status_code=operation.status,
+        opt={"operation": operation},
+        request_max_body_size=body_limit,
+    )
 
 
 def ending(path: str, operation: Operation) -> Callable[[Handler], HTTPRouteHandler]:

@@ -61,11 +61,17 @@ class Reward(Answered, frozen=True):
     description_en: str
     price_points: int
     stock: int
-    limit_per_month: int | None
-    redeemed_this_month: int
+    limit_pieces: int | None
+    """At most so many for one member in one calendar `limit_period`; null: no limit."""
+    limit_period: str | None
+    """day, week, month, year or ever."""
+    redeemed: int
+    """How many the volunteer holds or collected in that period; ever, where there is no limit."""
     ends_at: datetime | None
     hold_minutes: int
     """How long a redemption waits to be picked up."""
+    picture: str | None
+    """The digest of its picture, at `/rewards/{id}/picture/{digest}` of the bank; null where there is none."""
     missing_points: int
     refusal: str | None
     """The code that redeeming would be refused with now; null when nothing stands against it."""
@@ -191,7 +197,7 @@ def redeemed(bank: Bank, row: Any) -> Redemption:
 async def redeem(request: AnyRequest) -> Response[Any]:
     """Redeem a reward: its points are held until it is picked up.
 
-    `data`: `redemption_id`, `number`, `digits`, `points`, `expires_at`.
+    An honour without places is fulfilled at once. `data`: `redemption_id`, `number`, `digits`, `points`, `expires_at`.
     """
     body = await body_of(request, Wish)
     command = Redeem(id=command_id(body.id), actor_id=member_of(request).member_id, reward_id=body.reward_id)

@@ -241,7 +241,7 @@ async def test_redeeming_is_refused_with_its_codes(town: Town) -> None:
     async with town.bank.engine.begin() as connection:
         dear = await town.city.add_reward(connection, price_points=100_000)
         gone = await town.city.add_reward(connection, price_points=1, stock=0)
-        once = await town.city.add_reward(connection, price_points=1, limit_per_month=1)
+        once = await town.city.add_reward(connection, price_points=1, limit_pieces=1, limit_period="month")
         there = await town.city.add_station(connection, region_id=town.city.other_community_id)
         elsewhere = await town.city.add_reward(
             connection, price_points=1, region_id=town.city.other_district_id, places=[there.id]

@@ -15,10 +15,15 @@ PAGES = {
     "volunteer": ["/", "/records", "/statement", "/statement?unit=minute", "/rewards", "/codes", "/counter", "/queue"],
     "manager": ["/", "/stations", "/stations/1/screen", "/queue"],
     "clerk": ["/", "/counter", "/counter?code=00000000", "/counter?code=nonsense"],
-    "admin": ["/", "/admin", "/admin/stations/new", "/queue"],
+    "admin": ["/", "/admin", "/admin/stations/new", "/admin/rewards", "/admin/rewards/new", "/queue"],
 }
 # And, from a list, the first thing in it.
-INSIDE = {"/rewards": ".offer h2 a", "/codes": "main .rows a", "/queue": "main a[href^='/queue/']"}
+INSIDE = {
+    "/rewards": ".offer h2 a",
+    "/codes": "main .rows a",
+    "/queue": "main a[href^='/queue/']",
+    "/admin/rewards": "tbody a",
+}
 TITLES = {"en": "Time Bank", "zh-CN": "时间银行"}
 # What a finger hits: at least 44 CSS pixels high, as WCAG 2.5.5 asks. Links inside a sentence are excepted there.
 TARGETS = "button, .button, .ways a, .quiet, select, input:not([type=hidden]):not([type=checkbox]):not([type=radio])"

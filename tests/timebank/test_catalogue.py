@@ -78,7 +78,7 @@ async def test_offers_keep_to_their_time(connection: AsyncConnection, city: City
 
 async def test_why_a_reward_cannot_be_redeemed(connection: AsyncConnection, city: City) -> None:
     (one,) = await city.add_members(connection, 1)
-    reward_id = await city.add_reward(connection, limit_per_month=1)
+    reward_id = await city.add_reward(connection, limit_pieces=1, limit_period="month")
 
     async def look(points: int, now: datetime = MORNING) -> tuple[str | None, int]:
         (offer,) = await offered(connection, city, one, points, now)

@@ -33,9 +33,10 @@ async def places(connection: AsyncConnection, city: City, reward_id: Any) -> set
 
 
 async def test_a_reward_is_offered(connection: AsyncConnection, city: City) -> None:
-    reward_id = await city.add_reward(connection, limit_per_month=2)
+    reward_id = await city.add_reward(connection, limit_pieces=2, limit_period="month")
     row = await stored(connection, city, reward_id)
-    assert (row.price_points, row.stock, row.limit_per_month, row.hold_minutes, row.state) == (100, 10, 2, 1440, "open")
+    assert (row.price_points, row.stock, row.hold_minutes, row.state) == (100, 10, 1440, "open")
+    assert (row.limit_pieces, row.limit_period) == (2, "month")
     assert (row.starts_at, row.ends_at) == (MORNING, None)
     assert await places(connection, city, reward_id) == {city.station.id}
 
@@ -50,7 +51,7 @@ async def test_a_reward_is_offered(connection: AsyncConnection, city: City) -> N
         ({"price_points": 0}, "price_points"),
         ({"price_points": 2**63}, "price_points"),
         ({"stock": -1}, "stock"),
-        ({"limit_per_month": 0}, "limit_per_month"),
+        ({"limit_pieces": 0, "limit_period": "day"}, "limit_pieces"),
         ({"hold_minutes": 0}, "hold_minutes"),
         ({"places": []}, "places"),
         ({"ends_at": MORNING}, "ends_at"),
@@ -72,7 +73,7 @@ async def test_places_lie_inside_the_rewards_region(connection: AsyncConnection,
         await city.add_reward(connection, region_id=city.district_id, places=[elsewhere.id])
     with pytest.raises(NotFound):
         await city.add_reward(connection, places=[city.new_id()])
-    await rewards.set_places(connection, city.book_id, reward_id, places=[elsewhere.id], now=MORNING)
+    await rewards.edit(connection, city.book_id, reward_id, {}, places=[elsewhere.id], now=MORNING)
     assert await places(connection, city, reward_id) == {elsewhere.id}
 
 

@@ -4,13 +4,24 @@ from timebank.tables.base import metadata
 from timebank.tables.corrections import correction, inquiry
 from timebank.tables.people import ROLES, attempt, member, phone_code, role_grant, session
 from timebank.tables.places import LEVELS, card, device, fund, poster, region, service_kind, station
-from timebank.tables.rewards import purse, redemption, redemption_part, reward, reward_place
+from timebank.tables.rewards import (
+    PERIODS,
+    fulfilment,
+    fulfilment_undo,
+    purse,
+    redemption,
+    redemption_part,
+    reward,
+    reward_picture,
+    reward_place,
+)
 from timebank.tables.service import GRADES, SOURCES, attendance, decision, policy_version, punch, record
 from timebank.tables.trail import audit_entry, command
 
 __all__ = [
     "GRADES",
     "LEVELS",
+    "PERIODS",
     "ROLES",
     "SOURCES",
     "attempt",
@@ -21,6 +32,8 @@ __all__ = [
     "correction",
     "decision",
     "device",
+    "fulfilment",
+    "fulfilment_undo",
     "fund",
     "inquiry",
     "member",
@@ -35,6 +48,7 @@ __all__ = [
     "redemption_part",
     "region",
     "reward",
+    "reward_picture",
     "reward_place",
     "role_grant",
     "service_kind",

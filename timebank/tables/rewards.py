@@ -8,13 +8,18 @@ from sqlalchemy import (
     Date,
     Index,
     Integer,
+    LargeBinary,
     Table,
+    Text,
     UniqueConstraint,
     Uuid,
     text,
 )
 
 from timebank.tables.base import belongs_to, book_key, id_key, metadata, moment, one_of, words
+
+# What a limit is for: one local day, a week from Monday on, a calendar month or year, or all time.
+PERIODS = ("day", "week", "month", "year", "ever")
 
 # A member's points live in one ledger account per (member, fund, expiry date); the purse's id is that account's id.
 purse = Table(
@@ -47,8 +52,9 @@ reward = Table(
     Column("region_id", Uuid, nullable=False),
     Column("price_points", BigInteger, nullable=False),
     Column("stock", Integer, nullable=False),
-    # At most this many held or fulfilled a member and calendar month; none: no limit.
-    Column("limit_per_month", Integer),
+    # At most this many held or fulfilled for one member in one calendar period; none: no limit.
+    Column("limit_pieces", Integer),
+    words("limit_period", nullable=True),
     moment("starts_at"),
     moment("ends_at", nullable=True),
     Column("hold_minutes", Integer, nullable=False),
@@ -58,7 +64,9 @@ reward = Table(
     CheckConstraint(one_of("kind", "goods", "service", "voucher", "honour"), name="kind"),
     CheckConstraint("price_points > 0", name="price_points"),
     CheckConstraint("stock >= 0", name="stock"),
-    CheckConstraint("limit_per_month > 0", name="limit_per_month"),
+    CheckConstraint("limit_pieces > 0", name="limit_pieces"),
+    CheckConstraint(one_of("limit_period", *PERIODS), name="limit_period"),
+    CheckConstraint("(limit_pieces IS NULL) = (limit_period IS NULL)", name="limit_is_whole"),
     CheckConstraint("hold_minutes BETWEEN 1 AND 525600", name="hold_minutes"),
     CheckConstraint(one_of("state", "open", "closed"), name="state"),
 )
@@ -89,7 +97,7 @@ redemption = Table(
     moment("expires_at"),
     moment("ended_at", nullable=True),
     Column("ended_by", Uuid),
-    # Where it was handed over.
+    # Where it was handed over; an honour without places is fulfilled at once, nowhere.
     Column("station_id", Uuid),
     belongs_to("member_id", "member"),
     belongs_to("reward_id", "reward"),
@@ -98,7 +106,7 @@ redemption = Table(
     UniqueConstraint("book_id", "number"),
     CheckConstraint(one_of("state", "held", "fulfilled", "cancelled", "timed_out"), name="state"),
     CheckConstraint("(state = 'held') = (ended_at IS NULL)", name="held_has_no_end"),
-    CheckConstraint("(state = 'fulfilled') = (station_id IS NOT NULL)", name="fulfilled_somewhere"),
+    CheckConstraint("station_id IS NULL OR state = 'fulfilled'", name="only_fulfilled_has_a_place"),
     CheckConstraint("digits ~ '^[0-9]{8}$'", name="digits"),
     # By digits, also what was handed over already, to say so.
     Index(None, "book_id", "digits"),
@@ -122,4 +130,49 @@ redemption_part = Table(
     belongs_to("purse_id", "purse"),
     CheckConstraint("points > 0", name="points"),
     Index(None, "book_id", "redemption_id"),
+)
+
+# Every hand-over at a counter; the id is that of the command. What a redemption is now stands on the redemption.
+fulfilment = Table(
+    "fulfilment",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("redemption_id", Uuid, nullable=False),
+    Column("station_id", Uuid, nullable=False),
+    Column("clerk_id", Uuid, nullable=False),
+    moment("at"),
+    belongs_to("redemption_id", "redemption"),
+    belongs_to("station_id", "station"),
+    belongs_to("clerk_id", "member"),
+    Index(None, "book_id", "station_id", "at"),
+    Index(None, "book_id", "redemption_id"),
+)
+
+# A hand-over that a clerk took back; each once.
+fulfilment_undo = Table(
+    "fulfilment_undo",
+    metadata,
+    book_key(),
+    Column("fulfilment_id", Uuid, primary_key=True),
+    Column("clerk_id", Uuid, nullable=False),
+    moment("at"),
+    belongs_to("fulfilment_id", "fulfilment"),
+    belongs_to("clerk_id", "member"),
+)
+
+# Pictures apart from the rewards, so that nobody who lists rewards reads them. Always WebP, made by ourselves.
+reward_picture = Table(
+    "reward_picture",
+    metadata,
+    book_key(),
+    Column("reward_id", Uuid, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    moment("created_at"),
+    belongs_to("reward_id", "reward"),
+    CheckConstraint("digest ~ '^[0-9a-f]{64}$'", name="digest"),
+    CheckConstraint("octet_length(content) <= 1048576", name="size"),
 )
