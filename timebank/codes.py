@@ -18,7 +18,9 @@ from typing import Any, ClassVar
 from timebank.errors import BankError
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-VALUES = {character: value for value, character in enumerate(ALPHABET)} | {"O": 0, "I": 1, "L": 1}
+VALUES = {character: value for value, character in enumerate(ALPHABET)}
+# How a person may write a character. Nothing else is made to fit: `str.upper` would take a long s, or a dotless i.
+SPELT = str.maketrans("abcdefghjkmnpqrstvwxyzOoIiLl", "ABCDEFGHJKMNPQRSTVWXYZ001111")
 VERSION = "1"
 MAC_LENGTH = 16
 SLOT_SECONDS = 20
@@ -68,7 +70,7 @@ def normalise(text: str) -> str:
     """The bare code in a scan: takes a URL or its path, lower case, spaces and hyphens, and O, I, L for 0, 1, 1."""
     match = URL.match(text.strip())
     bare = match.group(1) if match else text
-    return re.sub(r"[\s-]", "", bare).upper().replace("O", "0").replace("I", "1").replace("L", "1")
+    return re.sub(r"[\s-]", "", bare).translate(SPELT)
 
 
 def encode(value: int, length: int) -> str:
