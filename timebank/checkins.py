@@ -149,10 +149,16 @@ async def sit(
     )
 
 
-# With everything that a record copies, so that an attendance at any station can be closed.
+# With everything that a record copies, so that an attendance at any station can be closed. `overlaps`: a page that was
+# opened before the last stay ended and confirmed afterwards began this one too early; two days cover any time zone.
 PRESENT = text("""
     SELECT a.id, a.member_id, a.station_id, a.service_kind_id, a.in_punch_id, a.started_at, p.source, p.slot,
-      s.name_zh, s.name_en, s.address, s.organising_unit, s.person_in_charge
+      s.name_zh, s.name_en, s.address, s.organising_unit, s.person_in_charge,
+      EXISTS (
+        SELECT FROM timebank.record AS r
+        WHERE r.book_id = a.book_id AND r.member_id = a.member_id
+          AND r.local_day >= CAST(a.started_at AS date) - 2 AND r.ended_at > a.started_at AND r.state <> 'rejected'
+      ) AS overlaps
     FROM timebank.attendance AS a
     JOIN timebank.punch AS p ON p.book_id = a.book_id AND p.id = a.in_punch_id
     JOIN timebank.station AS s ON s.book_id = a.book_id AND s.id = a.station_id
@@ -227,18 +233,17 @@ def leave(sitting: Sitting, command: Punch) -> Answer:
         return answer("held", station_id=place.id, at=at, holds=["nothing_open"])
     add_punch(sitting, command, place, [])
     grade = policy.record_grade(open_one["source"], command.scan.source)
-    holds = []
-    if at < open_one["started_at"]:
-        # A page opened before the check-in and confirmed after it.
-        holds.append("clock_doubt")
     ended_at = max(at, open_one["started_at"])
     rules = policies.on_day(sitting.versions, local_day(open_one["started_at"], sitting.zone)).rules
-    holds += policy.record_holds(
+    holds = policy.record_holds(
         record_id=open_one["id"],
         grade=grade,
         started_at=open_one["started_at"],
         ended_at=ended_at,
+        overlaps=open_one["overlaps"],
         same_slot=open_one["slot"] == command.scan.slot,
+        # A page opened before the check-in and confirmed after it.
+        runs_back=at < open_one["started_at"],
         secret=sitting.draw,
         rules=rules,
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-GRADES = "ABCD"
 LONG_DAY = timedelta(hours=10)
 
 
@@ -53,9 +52,10 @@ def source_grade(source: str) -> str:
 
 def record_grade(first: str, second: str) -> str:
     """The weaker end of two; one end of A that a manager set makes B, not C."""
-    if {first, second} == {"live", "manual"}:
+    grades = {source_grade(first), source_grade(second)}
+    if "A" in grades and "manual" in (first, second):
         return "B"
-    return max(source_grade(first), source_grade(second), key=GRADES.index)
+    return max(grades)
 
 
 def measured_minutes(started_at: datetime, ended_at: datetime) -> int:
@@ -69,18 +69,28 @@ def record_holds(
     grade: str,
     started_at: datetime,
     ended_at: datetime,
+    overlaps: bool,
     same_slot: bool,
+    runs_back: bool,
     secret: bytes,
     rules: Rules,
 ) -> list[str]:
-    """Why a person has to look at this record before it is verified, in the order of checkin.md."""
+    """Why a person has to look at this record before it is verified, in the order of checkin.md.
+
+    `overlaps`: part of it is in another record of the member's too. `same_slot`: both ends show one code.
+    `runs_back`: the check-out was scanned before the check-in was.
+    """
     holds = []
+    if overlaps:
+        holds.append("overlap")
     if ended_at - started_at > LONG_DAY:
         holds.append("long_day")
     if same_slot:
         holds.append("same_slot_again")
     if grade == "A" and drawn(secret, record_id, rules.draw_percent):
         holds.append("drawn")
+    if runs_back:
+        holds.append("clock_doubt")
     return holds
 
 
