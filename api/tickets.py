@@ -15,7 +15,7 @@ from litestar.connection import ASGIConnection
 from api.auth import visitor_of
 from api.problems import Problem
 from api.state import bank_of
-from timebank.codes import CodeExpired, CodeForged, CodeMalformed, CodeRefused, StationScan, read_station_code
+from timebank.codes import CodeExpired, CodeForged, CodeMalformed, CodeRefused, Scan, read_station_code
 from timebank.ids import EPOCH
 
 LIFE = timedelta(minutes=10)
@@ -47,7 +47,7 @@ def issue(connection: AnyConnection, code: str, now: datetime) -> str:
     return jwt.encode(claims, keys.ticket[keys.ticket_kid], ALGORITHM, headers={"kid": keys.ticket_kid})
 
 
-def read(connection: AnyConnection, ticket: str, now: datetime) -> StationScan:
+def read(connection: AnyConnection, ticket: str, now: datetime) -> Scan:
     """What was scanned, and when. Raises CodeMalformed, CodeForged or CodeExpired, like reading a code does."""
     keys = bank_of(connection).keys
     if len(ticket) > LENGTH_LIMIT or not looks_like_one(ticket):
@@ -77,7 +77,7 @@ def read(connection: AnyConnection, ticket: str, now: datetime) -> StationScan:
     return read_station_code(keys.station, str(claims["code"]), scanned_at)
 
 
-def try_read(connection: AnyConnection, text: str, now: datetime) -> tuple[StationScan | None, str | None]:
+def try_read(connection: AnyConnection, text: str, now: datetime) -> tuple[Scan | None, str | None]:
     """What a ticket or a bare station code says, or the code of why it is refused: for `Punch`."""
     try:
         if looks_like_one(text):

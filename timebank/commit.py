@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import checkins, counter, redemptions, verification
+from timebank import astray, checkins, counter, manual, redemptions, verification
 from timebank.clock import Clock
 from timebank.commands import Answer, Command
 from timebank.errors import Busy
@@ -138,7 +138,7 @@ def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:
         future.set_exception(error)
 
 
-VERBS = ("check_in", "check_out", "verify", "redeem", "cancel", "fulfil")
+VERBS = ("check_in", "check_out", "enter", "settle", "verify", "redeem", "cancel", "fulfil")
 
 
 class Commits:
@@ -152,8 +152,14 @@ class Commits:
         def committer(name: str, verb: Verb[Any]) -> Committer[Any]:
             return Committer(engine, book_id, verb, clock, name=name)
 
-        self.check_in = committer("check_in", partial(checkins.check_in, draw=keys.draw))
-        self.check_out = committer("check_out", partial(checkins.check_out, draw=keys.draw))
+        self.check_in = committer(
+            "check_in", partial(checkins.check_in, draw=keys.draw, station=keys.station, door=keys.door)
+        )
+        self.check_out = committer(
+            "check_out", partial(checkins.check_out, draw=keys.draw, station=keys.station, door=keys.door)
+        )
+        self.enter = committer("enter", partial(manual.enter, keys=keys))
+        self.settle = committer("settle", partial(astray.settle_astray, keys=keys))
         self.verify = committer("verify", verification.verify)
         self.redeem = committer("redeem", partial(redemptions.redeem, secret=keys.redemption))
         self.cancel = committer("cancel", redemptions.cancel)

@@ -12,16 +12,17 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import redemptions, sessions, verification
+from timebank import attendances, redemptions, sessions, verification
 from timebank.clock import Clock
 
 TURN_SECONDS = 30.0
 
 Job = Callable[[AsyncConnection, int, datetime], Awaitable[int]]
-# Each answers how many rows it settled; the first two stop at a limit and are asked again while there is more.
+# Each answers how many rows it settled; the first three stop at a limit and are asked again while there is more.
 JOBS: dict[str, Job] = {
     "time_out": redemptions.time_out,
     "pay_waiting": verification.pay_waiting,
+    "close_forgotten": attendances.close_forgotten,
     "drop_past_sessions": sessions.drop_past,
 }
 BATCHES_PER_TURN = 100

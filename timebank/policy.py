@@ -5,12 +5,32 @@ Every rule here has its source in a policy version, which has a number and a fir
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from math import asin, cos, radians, sin, sqrt
 from uuid import UUID
 
-LONG_DAY = timedelta(hours=10)
+# Of the queue: checkin.md's list, and behind it what the protocol itself leaves to a person.
+HOLD_ORDER = (
+    "overlap",
+    "already_in",
+    "nothing_open",
+    "outside_shift",
+    "long_day",
+    "too_fast",
+    "shared_phone",
+    "same_slot_again",
+    "mass_checkout",
+    "over_quota",
+    "drawn",
+    "clock_doubt",
+    "poster_alone",
+    "unconfirmed",
+)
+# How a card scan is called once the member vouched for it: by PIN at the station, or from their own phone.
+VOUCHED_CARD = "card, vouched for"
+EARTH_RADIUS_KM = 6371.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +43,16 @@ class Rules:
     point_grades: the evidence grades that earn points (hours are credited for all).
     life_years: points end on 31 December of the year of the check-in plus this.
     draw_percent: the share of grade A records that a person looks at all the same.
+
+    What is looked at by a person, and from where on:
+    long_day_minutes: served in one local day, this record included.
+    top_speed_kmh: between two stations whose positions are known.
+    shared_phone_hours: how long a phone is remembered as somebody else's.
+    clock_doubt_minutes: how far a phone's clock may be off.
+    late_per_month: codes of one member that are sent late, in a local month.
+    manual_minutes_per_month: entered by one manager, in a local month.
+    mass_checkout_people, mass_checkout_percent, mass_checkout_seconds: so many at one station, at least this share of
+    those who were in, within so short a time.
     """
 
     default_rate: int = 60
@@ -32,6 +62,15 @@ class Rules:
     point_grades: str = "ABC"
     life_years: int = 1
     draw_percent: int = 5
+    long_day_minutes: int = 600
+    top_speed_kmh: int = 120
+    shared_phone_hours: int = 12
+    clock_doubt_minutes: int = 15
+    late_per_month: int = 6
+    manual_minutes_per_month: int = 1200
+    mass_checkout_people: int = 10
+    mass_checkout_percent: int = 80
+    mass_checkout_seconds: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +82,26 @@ class Credit:
     expires_on: date
 
 
+SOURCE_GRADES = {
+    "live": "A",
+    "digits": "A",
+    VOUCHED_CARD: "A",
+    "late": "B",
+    "card": "B",
+    "door": "B",
+    "poster": "C",
+    "manual": "C",
+}
+
+
 def source_grade(source: str) -> str:
     """The grade of one end of a service, by how the punch came (checkin.md, table of grades)."""
-    return {"live": "A", "digits": "A", "late": "B", "card": "B", "door": "B", "poster": "C", "manual": "C"}.get(
-        source, "D"
-    )
+    return SOURCE_GRADES.get(source, "D")
+
+
+def evidence(source: str, vouched: bool) -> str:
+    """What `record_grade` goes by: the source, and for a card whether the member vouched for its scan."""
+    return VOUCHED_CARD if source == "card" and vouched else source
 
 
 def record_grade(first: str, second: str) -> str:
@@ -74,16 +128,19 @@ def record_holds(
     runs_back: bool,
     secret: bytes,
     rules: Rules,
+    earlier_minutes: int = 0,
+    of_punches: Collection[str] = (),
 ) -> list[str]:
     """Why a person has to look at this record before it is verified, in the order of checkin.md.
 
     `overlaps`: part of it is in another record of the member's too. `same_slot`: both ends show one code.
-    `runs_back`: the check-out was scanned before the check-in was.
+    `runs_back`: the check-out was scanned before the check-in was. `earlier_minutes`: of other records of that day.
+    `of_punches`: what was held about its two ends.
     """
-    holds = []
+    holds = [*of_punches]
     if overlaps:
         holds.append("overlap")
-    if ended_at - started_at > LONG_DAY:
+    if ended_at - started_at + timedelta(minutes=earlier_minutes) > timedelta(minutes=rules.long_day_minutes):
         holds.append("long_day")
     if same_slot:
         holds.append("same_slot_again")
@@ -91,7 +148,40 @@ def record_holds(
         holds.append("drawn")
     if runs_back:
         holds.append("clock_doubt")
-    return holds
+    return in_order(holds)
+
+
+def in_order(holds: Collection[str]) -> list[str]:
+    """Each hold once, in the order of checkin.md."""
+    return sorted(set(holds), key=HOLD_ORDER.index)
+
+
+def clock_in_doubt(
+    phone_time: datetime | None, occurred_at: datetime, now: datetime, *, late: bool, rules: Rules
+) -> bool:
+    """Whether a phone's clock does not fit what it scanned: live at some moment until `now`, late in its slot."""
+    if phone_time is None:
+        return False
+    leeway = timedelta(minutes=rules.clock_doubt_minutes)
+    return not occurred_at - leeway <= phone_time <= (occurred_at if late else now) + leeway
+
+
+def distance_km(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """Between two places, each latitude and longitude in degrees, along the surface (haversine formula)."""
+    (south, west), (north, east) = [(radians(latitude), radians(longitude)) for latitude, longitude in (first, second)]
+    chord = sin((north - south) / 2) ** 2 + cos(south) * cos(north) * sin((east - west) / 2) ** 2
+    return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(chord)))
+
+
+def too_fast(first: tuple[float, float], second: tuple[float, float], between: timedelta, rules: Rules) -> bool:
+    """Whether nobody gets from one place to the other in that time. Next door is never too far."""
+    distance = distance_km(first, second)
+    return distance > 1 and distance > rules.top_speed_kmh * abs(between / timedelta(hours=1))
+
+
+def mass_checkout(leaving: int, present: int, rules: Rules) -> bool:
+    """Whether so many of those who were in leave within a moment that a person asks; `present` includes them."""
+    return leaving >= rules.mass_checkout_people and leaving * 100 >= present * rules.mass_checkout_percent
 
 
 def drawn(secret: bytes, record_id: UUID, percent: int) -> bool:

@@ -1,10 +1,20 @@
 """The schema of the bank, schema `timebank`, one file a noun. The ledger's own is `ledger/tables.py`."""
 
 from timebank.tables.base import metadata
-from timebank.tables.people import ROLES, attempt, member, phone_code, role_grant, session
-from timebank.tables.places import LEVELS, card, device, fund, poster, region, service_kind, station
+from timebank.tables.people import ROLES, attempt, member, phone_code, pin, role_grant, session
+from timebank.tables.places import LEVELS, card, device, door_code, fund, poster, region, service_kind, shift, station
 from timebank.tables.rewards import purse, redemption, redemption_part, reward, reward_place
-from timebank.tables.service import GRADES, SOURCES, attendance, decision, policy_version, punch, record
+from timebank.tables.service import (
+    GRADES,
+    SOURCES,
+    attendance,
+    confirmation,
+    decision,
+    policy_version,
+    punch,
+    punch_decision,
+    record,
+)
 from timebank.tables.trail import audit_entry, command
 
 __all__ = [
@@ -17,15 +27,19 @@ __all__ = [
     "audit_entry",
     "card",
     "command",
+    "confirmation",
     "decision",
     "device",
+    "door_code",
     "fund",
     "member",
     "metadata",
     "phone_code",
+    "pin",
     "policy_version",
     "poster",
     "punch",
+    "punch_decision",
     "purse",
     "record",
     "redemption",
@@ -36,5 +50,6 @@ __all__ = [
     "role_grant",
     "service_kind",
     "session",
+    "shift",
     "station",
 ]
