@@ -19,6 +19,7 @@ from timebank import members, overview, records
 from timebank.checkins import Punch
 from timebank.codes import read_station_code
 from timebank.ids import uuid7
+from timebank.scans import Sent
 
 
 @get("/K/{code:str}")
@@ -70,7 +71,7 @@ async def punch(request: AnyRequest) -> Response[Any]:
     """Check in or out. The answer is shown by the next page, and the same id gets the same answer."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     id, ticket, leaving = form.uuid("id"), form.text("ticket"), form.text("kind") == "out"
-    scan, refusal = tickets.try_read(request, ticket, bank.clock())
+    scan, refusal = tickets.try_read(request, Sent(code=ticket), bank.clock())
     command = Punch(
         id=id,
         actor_id=session.member_id,

@@ -1,6 +1,6 @@
 """The bank for programs: JSON under /api/v1, described by /api/v1/openapi.json."""
 
-from api.rest import checkins, counter, me, queue, reference, rewards, sessions, stations
+from api.rest import cards, checkins, counter, desk, me, queue, reference, rewards, sessions, shifts, stations
 
 handlers = [
     *sessions.handlers,
@@ -10,5 +10,8 @@ handlers = [
     *rewards.handlers,
     *counter.handlers,
     *stations.handlers,
+    *desk.handlers,
+    *shifts.handlers,
+    *cards.handlers,
     *reference.handlers,
 ]
