@@ -92,6 +92,11 @@ def normalise(text: str) -> str:
     return re.sub(r"[\s-]", "", bare).translate(SPELT)
 
 
+def spaced(code: str) -> str:
+    """A code as a person reads it: in groups of five."""
+    return " ".join(code[start : start + 5] for start in range(0, len(code), 5))
+
+
 def encode(value: int, length: int) -> str:
     """`value` in exactly `length` characters, most significant first."""
     return "".join(ALPHABET[value >> 5 * place & 31] for place in reversed(range(length)))

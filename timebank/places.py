@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, any_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.codes import Scan, digits_slot
-from timebank.tables import device, poster, station
+from timebank.tables import device, member, poster, region, station
 
 # What shows codes, and the digits beside them.
 SHOWING = ("screen", "kiosk")
@@ -91,3 +91,16 @@ async def named(
         )
         found.posters = {(row.station_id, row.number) for row in rows}
     return found
+
+
+async def of_resident(connection: AsyncConnection, book_id: int, member_id: UUID) -> list[Row[Any]]:
+    """The open stations of where a member lives, and of the regions above it: those whose home visits they may be."""
+    rows = await connection.execute(
+        select(station)
+        .select_from(member)
+        .join(region, (region.c.book_id == member.c.book_id) & (region.c.id == member.c.region_id))
+        .join(station, (station.c.book_id == region.c.book_id) & (station.c.region_id == any_(region.c.path)))
+        .where(member.c.book_id == book_id, member.c.id == member_id, station.c.state == "open")
+        .order_by(station.c.number)
+    )
+    return list(rows.all())
