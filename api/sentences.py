@@ -84,7 +84,24 @@ SENTENCES: dict[str, Sentence] = {
     "device_revoked": Sentence(
         403, "显示该二维码的设备已停用。", "The device that showed this code is no longer in use."
     ),
+    "card_revoked": Sentence(403, "这张志愿者卡已停用。", "This card is no longer in use."),
+    "poster_revoked": Sentence(403, "这张站点海报已停用。", "This poster is no longer in use."),
     "station_closed": Sentence(409, "该服务站已关闭，不能签到。", "This station is closed and takes no check-ins."),
+    "digits_wrong": Sentence(
+        422,
+        "数字不正确，请输入屏幕上现在显示的六位数字。",
+        "These are not the digits; type the ones that are shown now.",
+    ),
+    "pin_wrong": Sentence(422, "卡片密码不正确。", "This is not the card's PIN."),
+    "pin_locked": Sentence(
+        403, "卡片密码已锁定，须由另一位管理员重置。", "The card's PIN is locked; another manager has to reset it."
+    ),
+    "pin_missing": Sentence(
+        409, "请先输入现在的卡片密码；没有密码时请先设置。", "There is no PIN, or the present one was not typed."
+    ),
+    "pin_weak": Sentence(
+        422, "卡片密码须为六位数字，且不能过于简单。", "A PIN has six digits and is not easy to guess."
+    ),
     # Verification.
     "already_decided": Sentence(409, "该记录已经审核过。", "This record has been decided already."),
     "own_record": Sentence(
@@ -169,10 +186,11 @@ HOLDS: dict[str, tuple[str, str]] = {
     "shared_phone": ("多人使用同一手机", "one phone, several members"),
     "same_slot_again": ("签到签退为同一二维码", "in and out with the same code"),
     "mass_checkout": ("多人同时签退", "many checked out at once"),
-    "drawn": ("随机抽查", "drawn for a closer look"),
-    "clock_doubt": ("手机时间有误", "the phone's clock is in doubt"),
-    "unconfirmed": ("没有签退", "no check-out"),
     "over_quota": ("超出本月额度", "over this month's quota"),
+    "drawn": ("随机抽查", "drawn for a closer look"),
+    "clock_doubt": ("时间存疑", "the time is in doubt"),
+    "poster_alone": ("只扫了海报", "only the poster was scanned"),
+    "unconfirmed": ("没有签退", "no check-out"),
 }
 
 

@@ -15,8 +15,10 @@ from litestar.connection import ASGIConnection
 from api.auth import visitor_of
 from api.problems import Problem
 from api.state import bank_of
-from timebank.codes import CodeExpired, CodeForged, CodeMalformed, CodeRefused, StationScan, read_station_code
+from timebank import scans
+from timebank.codes import CodeExpired, CodeForged, CodeMalformed, CodeRefused, Scan, read_station_code
 from timebank.ids import EPOCH
+from timebank.scans import Sent
 
 LIFE = timedelta(minutes=10)
 ISSUER = "timebank"
@@ -47,7 +49,7 @@ def issue(connection: AnyConnection, code: str, now: datetime) -> str:
     return jwt.encode(claims, keys.ticket[keys.ticket_kid], ALGORITHM, headers={"kid": keys.ticket_kid})
 
 
-def read(connection: AnyConnection, ticket: str, now: datetime) -> StationScan:
+def read(connection: AnyConnection, ticket: str, now: datetime) -> Scan:
     """What was scanned, and when. Raises CodeMalformed, CodeForged or CodeExpired, like reading a code does."""
     keys = bank_of(connection).keys
     if len(ticket) > LENGTH_LIMIT or not looks_like_one(ticket):
@@ -77,12 +79,12 @@ def read(connection: AnyConnection, ticket: str, now: datetime) -> StationScan:
     return read_station_code(keys.station, str(claims["code"]), scanned_at)
 
 
-def try_read(connection: AnyConnection, text: str, now: datetime) -> tuple[StationScan | None, str | None]:
-    """What a ticket or a bare station code says, or the code of why it is refused: for `Punch`."""
+def try_read(connection: AnyConnection, sent: Sent, now: datetime) -> tuple[Scan | None, str | None]:
+    """What was sent, a ticket where a code stands, or the code of why it is refused: for `Punch`."""
+    if not looks_like_one(sent.code):
+        return scans.try_read(bank_of(connection).keys, sent, now)
     try:
-        if looks_like_one(text):
-            return read(connection, text, now), None
-        return read_station_code(bank_of(connection).keys.station, text, now), None
+        return read(connection, sent.code, now), None
     except CodeRefused as refused:
         return None, refused.code
 

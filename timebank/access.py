@@ -4,7 +4,7 @@ A role is granted on a region, which covers everything under it, or on one stati
 branch is answered like something that does not exist, so that nobody learns of it by asking.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, Row, and_, exists, func, or_, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.errors import NotFound
-from timebank.tables import region, role_grant, station
+from timebank.tables import member, region, role_grant, station
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,79 @@ async def visible_station(
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound(kind="station")
+    return row
+
+
+async def covered_stations(
+    connection: AsyncConnection,
+    book_id: int,
+    actor_ids: Collection[UUID],
+    station_ids: Collection[UUID],
+    roles: Sequence[str],
+    now: datetime,
+) -> set[tuple[UUID, UUID]]:
+    """(actor, station) where the actor, not suspended, holds one of `roles`; no statement where nothing is asked."""
+    if not actor_ids or not station_ids:
+        return set()
+    rows = await connection.execute(
+        select(member.c.id, station.c.id)
+        .join_from(member, station, station.c.book_id == member.c.book_id)
+        .where(
+            member.c.book_id == book_id,
+            member.c.id.in_(actor_ids),
+            member.c.state == "active",
+            station.c.id.in_(station_ids),
+            in_branch(member.c.id, roles, now),
+        )
+    )
+    return {(actor_id, station_id) for actor_id, station_id in rows}
+
+
+def serves(actor_id: Any, roles: Sequence[str], now: datetime, *, region: FromClause = region) -> ColumnElement[bool]:
+    """WHERE fragment: who lives in the row of `region` is served by the actor: by a role on that branch, or at a
+    station whose region is that one or above it."""
+    there = station.alias()
+    return exists().where(
+        role_grant.c.book_id == region.c.book_id,
+        role_grant.c.member_id == actor_id,
+        role_grant.c.role.in_(roles),
+        in_force(now),
+        or_(
+            role_grant.c.region_id == func.any(region.c.path),
+            exists()
+            .where(
+                there.c.book_id == region.c.book_id,
+                there.c.id == role_grant.c.station_id,
+                there.c.region_id == func.any(region.c.path),
+            )
+            .correlate(role_grant, region),
+        ),
+    )
+
+
+async def served_member(
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    actor_id: UUID,
+    roles: Sequence[str],
+    now: datetime,
+) -> Row[Any]:
+    """The row of a member whom the actor serves in one of `roles`; NotFound otherwise, and for who was erased."""
+    query = (
+        select(member)
+        .join_from(member, region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
+        .where(
+            member.c.book_id == book_id,
+            member.c.id == member_id,
+            member.c.state != "erased",
+            serves(actor_id, roles, now),
+        )
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="member")
     return row
 
 

@@ -9,48 +9,58 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import codes, policies, policy, purses
-from timebank.clock import local_day
-from timebank.codes import CodeRefused, StationScan
+from timebank import access, attendances, cards, codes, doors, doubts, limits, places, policy, shifts
+from timebank.attendances import close_at, close_unconfirmed, keep, open_at
+from timebank.codes import CodeRefused, Scan
 from timebank.commands import Answer, settle
-from timebank.policies import Version
-from timebank.rows import insert_rows
-from timebank.tables import attendance, device, member, punch, record, service_kind, station
+from timebank.doubts import Doubts
+from timebank.limits import Limit, Tally
+from timebank.places import Places
+from timebank.tables import member
 
-# What a station stands for when its code is on a screen, and what ends a service that nobody checked out of.
-BY_MANAGER = "manual"
+# Whose device may scan cards.
+CARD_ROLES = ("manager", "admin")
+# Of the six digits on a screen, and of a door code's eight.
+DIGITS_TRIES = Limit("digits", 5, limits.TEN_MINUTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Punch:
-    """One scan, sent by the member who made it.
+    """One scan: sent by the member who made it, or, for a card, by who looks after the station where it was shown.
 
-    `code` is what was sent, as it was sent: a repetition must repeat it. `scan` is what it said when it was read,
-    and `refusal` why it said nothing (exactly one of the two is set); a repetition that comes after the code's life
-    still gets the first answer.
+    `code` is what was sent, as it was sent: a repetition must repeat it, and `beside`, what else was chosen. `scan` is
+    what it said when it was read, and `refusal` why it said nothing (exactly one of the two is set); a repetition that
+    comes after the code's life still gets the first answer.
+
+    `station_id` is where a card is shown, or whose home visit it is. `vouched_by`: the member's PIN was typed and is
+    right; `vouch_refusal`: why it does not vouch.
     """
 
     id: UUID
     actor_id: UUID
     kind: Literal["in", "out"]
     code: str
-    scan: StationScan | None
+    scan: Scan | None
     refusal: str | None
     service_kind_id: UUID | None = None
     phone_id: UUID | None = None
     phone_time: datetime | None = None
+    station_id: UUID | None = None
+    vouched_by: Literal["pin"] | None = None
+    vouch_refusal: str | None = None
+    beside: tuple[str, ...] = ()
 
     def content(self) -> tuple[object, ...]:
-        """What the phone chose."""
-        return (self.kind, self.code, self.service_kind_id, self.phone_id, self.phone_time)
+        """What the sender chose."""
+        chosen: tuple[object, ...] = (self.kind, self.code, self.service_kind_id, self.phone_id, self.phone_time)
+        return (*chosen, self.station_id, *self.beside) if self.station_id or self.beside else chosen
 
 
-def read_scan(secret: bytes, code: str, now: datetime) -> tuple[StationScan | None, str | None]:
+def read_scan(secret: bytes, code: str, now: datetime) -> tuple[Scan | None, str | None]:
     """What a live station code says at `now`, or the code of why it is refused: for `Punch`."""
     try:
         return codes.read_station_code(secret, code, now), None
@@ -59,25 +69,44 @@ def read_scan(secret: bytes, code: str, now: datetime) -> tuple[StationScan | No
 
 
 async def check_in(
-    connection: AsyncConnection, book_id: int, commands: Sequence[Punch], now: datetime, *, draw: bytes
+    connection: AsyncConnection,
+    book_id: int,
+    commands: Sequence[Punch],
+    now: datetime,
+    *,
+    draw: bytes,
+    station: bytes = b"",
+    door: bytes = b"",
 ) -> list[Answer]:
-    """Start services. `ok` carries `attendance_id`, `station_id`, `at`, and `unconfirmed_id` where it ended another.
+    """Start services. `ok` carries `attendance_id`, `station_id`, `at`, `unconfirmed_id` where it ended another, and
+    `holds` where somebody will ask.
 
-    Held: `already_in`. Refused: `code_malformed`, `code_forged`, `code_expired`, `device_revoked`, `station_closed`,
-    `member_suspended`, `not_found` (service kind), `id_reused`. `draw` is the key of the random draw.
+    Held: `already_in`, `poster_alone`, whose attendance begins all the same. Refused: `code_malformed`, `code_forged`,
+    `code_expired`, `device_revoked`, `card_revoked`, `poster_revoked`, `station_closed`, `member_suspended`,
+    `role_not_allowed`, `digits_wrong`, `try_later`, `pin_wrong`, `pin_locked`, `pin_missing`, `own_record`,
+    `not_found` (service kind, station), `id_reused`.
+
+    `draw` is the key of the random draw; `station` and `door` are the keys of digits, where digits are taken.
     """
 
     async def decide(fresh: list[Punch]) -> list[Answer]:
-        sitting = await sit(connection, book_id, fresh, now, draw)
+        sitting = await sit(connection, book_id, fresh, now, draw, station, door)
         answers = [arrive(sitting, command) for command in fresh]
-        await keep(connection, book_id, sitting)
+        await finish(connection, book_id, sitting)
         return answers
 
     return await settle(connection, book_id, "check_in", commands, now, decide)
 
 
 async def check_out(
-    connection: AsyncConnection, book_id: int, commands: Sequence[Punch], now: datetime, *, draw: bytes
+    connection: AsyncConnection,
+    book_id: int,
+    commands: Sequence[Punch],
+    now: datetime,
+    *,
+    draw: bytes,
+    station: bytes = b"",
+    door: bytes = b"",
 ) -> list[Answer]:
     """End services; each becomes a record that waits for a manager. `ok` carries `attendance_id` (the record's id),
     `station_id`, `at`, `minutes`, `grade`.
@@ -86,41 +115,56 @@ async def check_out(
     """
 
     async def decide(fresh: list[Punch]) -> list[Answer]:
-        sitting = await sit(connection, book_id, fresh, now, draw)
+        sitting = await sit(connection, book_id, fresh, now, draw, station, door)
+        sitting.doubts.crowds = await doubts.crowds(
+            connection, book_id, leaving(sitting, fresh), now, sitting.rules(now)
+        )
         answers = [leave(sitting, command) for command in fresh]
-        await keep(connection, book_id, sitting)
+        await finish(connection, book_id, sitting)
         return answers
 
     return await settle(connection, book_id, "check_out", commands, now, decide)
 
 
 @dataclass
-class Sitting:
-    """What one batch reads once, and the rows that it writes once."""
+class Sitting(attendances.Sitting):
+    """And what decides about scans."""
 
-    book_id: int
-    now: datetime
-    draw: bytes
-    zone: ZoneInfo
-    versions: Sequence[Version]
-    active: set[UUID]
-    # By device number; each with its station and the station's kind.
-    places: dict[int, Row[Any]]
-    kinds: dict[UUID, Row[Any]]
-    # The open attendance of each member who has one, as it stands while the batch is walked.
-    present: dict[UUID, dict[str, Any]]
-    punches: list[dict[str, Any]] = field(default_factory=list)
-    opened: dict[UUID, dict[str, Any]] = field(default_factory=dict)
-    closed: dict[UUID, dict[str, Any]] = field(default_factory=dict)
-    records: list[dict[str, Any]] = field(default_factory=list)
+    active: set[UUID] = field(kw_only=True)
+    places: Places = field(kw_only=True)
+    # By card number, and by the id of the command that brought a door code.
+    holders: dict[int, Row[Any]] = field(kw_only=True)
+    visits: dict[UUID, Row[Any]] = field(kw_only=True)
+    # (actor, station) where the actor may scan cards, and the households of those who vouch for others.
+    managers: set[tuple[UUID, UUID]] = field(kw_only=True)
+    households: dict[UUID, UUID | None] = field(kw_only=True)
+    tries: Tally = field(kw_only=True)
+    shifts: dict[UUID, list[Row[Any]]] = field(kw_only=True)
+    doubts: Doubts = field(kw_only=True)
+    station_key: bytes = field(kw_only=True)
+    # Door codes that this batch begins to use, and ends, by whom.
+    doors_used: dict[UUID, UUID] = field(default_factory=dict)
+    doors_ended: set[UUID] = field(default_factory=set)
 
 
 async def sit(
-    connection: AsyncConnection, book_id: int, commands: Sequence[Punch], now: datetime, draw: bytes
+    connection: AsyncConnection,
+    book_id: int,
+    commands: Sequence[Punch],
+    now: datetime,
+    draw: bytes,
+    station: bytes,
+    door: bytes,
 ) -> Sitting:
     """Lock the members of a batch, in order of their ids, and read what decides; in later statements, because a
-    snapshot taken before the wait for a lock is old."""
-    member_ids = sorted({command.actor_id for command in commands})
+    snapshot taken before the wait for a lock is old.
+
+    What only cards, digits and home visits need is read only where there are any.
+    """
+    scans = {command.id: command.scan for command in commands if command.scan}
+    holders = await cards.holders(connection, book_id, {scan.card_number for scan in scans.values()} - {None})
+    subjects = {command.id: subject_id(command, holders) for command in commands}
+    member_ids = sorted({*subjects.values()})
     locked = await connection.execute(
         select(member.c.id, member.c.state)
         .where(member.c.book_id == book_id, member.c.id.in_(member_ids))
@@ -128,129 +172,246 @@ async def sit(
         .with_for_update(key_share=True)
     )
     active = {row.id for row in locked if row.state == "active"}
-    devices = {command.scan.device_number for command in commands if command.scan}
-    places = await connection.execute(
-        select(device.c.number.label("device_number"), device.c.id.label("device_id"), device.c.revoked_at, station)
-        .join(station, (station.c.book_id == device.c.book_id) & (station.c.id == device.c.station_id))
-        .where(device.c.book_id == book_id, device.c.number.in_(devices))
-    )
-    kinds = await connection.execute(select(service_kind).where(service_kind.c.book_id == book_id))
-    present = await connection.execute(PRESENT, {"book_id": book_id, "member_ids": member_ids})
-    return Sitting(
-        book_id=book_id,
-        now=now,
+    visits = await doors.named(connection, book_id, door, scans)
+    station_ids = {command.station_id for command in commands if command.station_id is not None}
+    station_ids |= {row.station_id for row in visits.values()}
+    grounds = await places.named(connection, book_id, list(scans.values()), station_ids)
+    vouching = {command.actor_id for command in commands if command.scan and command.scan.source in ("card", "door")}
+    typing = [subjects[id].bytes for id, scan in scans.items() if scan.digits is not None]
+    sitting = Sitting(
+        **await attendances.read(connection, book_id, member_ids, now),
         draw=draw,
-        zone=await purses.time_zone(connection, book_id),
-        versions=await policies.versions(connection, book_id),
+        station_key=station,
         active=active,
-        places={row.device_number: row for row in places},
-        kinds={row.id: row for row in kinds},
-        present={row.member_id: dict(row._mapping) for row in present},
+        places=grounds,
+        holders=holders,
+        visits=visits,
+        managers=await access.covered_stations(connection, book_id, vouching, set(grounds.by_id), CARD_ROLES, now),
+        households=await cards.households(connection, book_id, vouching),
+        tries=await limits.tally(connection, book_id, DIGITS_TRIES, typing, now)
+        if typing
+        else Tally(DIGITS_TRIES, now),
+        shifts={},
+        doubts=Doubts(),
     )
+    sitting.shifts = await shifts.near(connection, book_id, arriving(sitting, commands))
+    sitting.doubts = await doubts.read(
+        connection, book_id, [(subjects[command.id], command) for command in commands if command.scan], sitting
+    )
+    return sitting
 
 
-# With everything that a record copies, so that an attendance at any station can be closed. `overlaps`: a page that was
-# opened before the last stay ended and confirmed afterwards began this one too early; two days cover any time zone.
-PRESENT = text("""
-    SELECT a.id, a.member_id, a.station_id, a.service_kind_id, a.in_punch_id, a.started_at, p.source, p.slot,
-      s.name_zh, s.name_en, s.address, s.organising_unit, s.person_in_charge,
-      EXISTS (
-        SELECT FROM timebank.record AS r
-        WHERE r.book_id = a.book_id AND r.member_id = a.member_id
-          AND r.local_day >= CAST(a.started_at AS date) - 2 AND r.ended_at > a.started_at AND r.state <> 'rejected'
-      ) AS overlaps
-    FROM timebank.attendance AS a
-    JOIN timebank.punch AS p ON p.book_id = a.book_id AND p.id = a.in_punch_id
-    JOIN timebank.station AS s ON s.book_id = a.book_id AND s.id = a.station_id
-    WHERE a.book_id = :book_id AND a.member_id = ANY(CAST(:member_ids AS uuid[])) AND a.state = 'open'
-""")
+def subject_id(command: Punch, holders: dict[int, Row[Any]]) -> UUID:
+    """Whose time it is: for a card shown at a station, its holder's; else the sender's."""
+    scan = command.scan
+    if scan is not None and scan.source == "card" and scan.card_number in holders:
+        found: UUID = holders[scan.card_number].member_id
+        return found
+    return command.actor_id
 
 
-def refusal(sitting: Sitting, command: Punch) -> Answer | None:
-    """Why a scan is refused, in the order of the protocol."""
+def arriving(sitting: Sitting, commands: Sequence[Punch]) -> dict[UUID, set[datetime]]:
+    """By station, when the check-ins of a batch are made there."""
+    found: dict[UUID, set[datetime]] = {}
+    for command in commands:
+        place = place_of(sitting, command) if command.kind == "in" else None
+        if place is not None and command.scan is not None and command.scan.source != "door":
+            found.setdefault(place.id, set()).add(command.scan.occurred_at)
+    return found
+
+
+def leaving(sitting: Sitting, commands: Sequence[Punch]) -> dict[UUID, list[datetime]]:
+    """By station, when the check-outs of a batch are made there, where a crowd could be seen."""
+    found: dict[UUID, list[datetime]] = {}
+    for command in commands:
+        place = place_of(sitting, command)
+        if place is not None and command.scan is not None and command.scan.source != "door":
+            found.setdefault(place.id, []).append(command.scan.occurred_at)
+    return found
+
+
+def place_of(sitting: Sitting, command: Punch) -> Row[Any] | None:
+    """The station of a scan, whether or not it is good."""
     if command.scan is None:
+        return None
+    visit = sitting.visits.get(command.id)
+    return sitting.places.of(command.scan, visit.station_id if visit else command.station_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Where a good scan was made, and whose it is."""
+
+    place: Row[Any]
+    member_id: UUID
+    service_kind_id: UUID
+    source: str
+    device_id: UUID | None = None
+    slot: int | None = None
+    resident_id: UUID | None = None
+    door_code_id: UUID | None = None
+
+
+def judge(sitting: Sitting, command: Punch) -> Answer | Ground:
+    """Why a scan is refused, in the order of the protocol; or what it stands on."""
+    scan = command.scan
+    if scan is None:
         return Answer(command.refusal or codes.CodeMalformed.code)
-    place = sitting.places.get(command.scan.device_number)
-    if place is None or place.revoked_at is not None or place.number != command.scan.station_number:
-        return Answer("device_revoked")
-    if place.state != "open" and command.kind == "in":
+    place, visit = place_of(sitting, command), sitting.visits.get(command.id)
+    if visit is not None and not doors.is_open(visit, command, sitting.doors_used, sitting.doors_ended, sitting.now):
+        return Answer("code_expired")
+    holder = sitting.holders.get(scan.card_number) if scan.card_number is not None else None
+    if code := revoked(sitting, scan, place, holder):
+        return Answer(code)
+    if place is not None and place.state != "open" and command.kind == "in":
         return Answer("station_closed")
-    if command.actor_id not in sitting.active:
+    member_id = subject_id(command, sitting.holders)
+    if member_id not in sitting.active:
         return Answer("member_suspended")
+    if scan.source == "card" and (place is None or (command.actor_id, place.id) not in sitting.managers):
+        return Answer("role_not_allowed")
+    device_id, slot = place.device_id if scan.device_number is not None and place is not None else None, scan.slot
+    if scan.digits is not None:
+        shown = None
+        if place is not None and scan.source == "digits":
+            shown = sitting.places.screen_of(sitting.station_key, place, scan.digits, sitting.now)
+        if answer := guessed(sitting, member_id, right=shown is not None or visit is not None):
+            return answer
+        device_id, slot = shown or (None, None)
+    if command.vouch_refusal is not None:
+        return Answer(command.vouch_refusal)
+    if place is None:
+        return Answer("not_found", {"kind": "station"})
+    if refused := vouches_for_own(sitting, command, holder, visit, place):
+        return refused
     kind = sitting.kinds.get(command.service_kind_id or place.service_kind_id)
     if kind is None or not (kind.active or command.service_kind_id is None):
         return Answer("not_found", {"kind": "service_kind"})
+    return Ground(
+        place=place,
+        member_id=member_id,
+        service_kind_id=kind.id,
+        source=scan.source,
+        device_id=device_id,
+        slot=slot,
+        resident_id=(visit.resident_id if visit else holder.member_id if holder else None)
+        if scan.source == "door"
+        else None,
+        door_code_id=visit.id if visit else None,
+    )
+
+
+def revoked(sitting: Sitting, scan: Scan, place: Row[Any] | None, holder: Row[Any] | None) -> str | None:
+    """Whether what was scanned has been taken out of use since it was made."""
+    if scan.device_number is not None and (
+        place is None or place.revoked_at is not None or place.number != scan.station_number
+    ):
+        return "device_revoked"
+    if scan.card_number is not None and (holder is None or holder.revoked_at is not None):
+        return "card_revoked"
+    if scan.poster_number is not None and (
+        place is None or (place.id, scan.poster_number) not in sitting.places.posters
+    ):
+        return "poster_revoked"
+    return None
+
+
+def guessed(sitting: Sitting, member_id: UUID, *, right: bool) -> Answer | None:
+    """The refusal of typed digits. After too many wrong ones they are not even compared: nobody learns by guessing."""
+    seconds = sitting.tries.seconds_to_wait(member_id.bytes)
+    if seconds is not None:
+        return Answer("try_later", {"seconds": seconds})
+    if not right:
+        sitting.tries.fail(member_id.bytes)
+        return Answer("digits_wrong")
+    return None
+
+
+def vouches_for_own(
+    sitting: Sitting, command: Punch, holder: Row[Any] | None, visit: Row[Any] | None, place: Row[Any]
+) -> Answer | None:
+    """Nobody vouches for himself or his household: not by scanning their card, not by visiting them."""
+    other = visit or holder
+    if other is None:
+        return None
+    household_id = sitting.households.get(command.actor_id)
+    if other.member_id == command.actor_id or (household_id is not None and other.household_id == household_id):
+        return Answer("own_record")
+    # A resident is visited by the stations of where they live.
+    at_the_door = visit is None and command.scan is not None and command.scan.source == "door"
+    if at_the_door and place.region_id not in other.path:
+        return Answer("not_found", {"kind": "station"})
     return None
 
 
 def arrive(sitting: Sitting, command: Punch) -> Answer:
     """Walk one check-in."""
-    if refused := refusal(sitting, command):
-        return refused
+    ground = judge(sitting, command)
+    if isinstance(ground, Answer):
+        return ground
     assert command.scan is not None  # noqa: S101  refused otherwise
-    place, at = sitting.places[command.scan.device_number], command.scan.occurred_at
-    open_one = sitting.present.get(command.actor_id)
-    if open_one is not None and open_one["station_id"] == place.id:
-        add_punch(sitting, command, place, ["already_in"])
+    place, at = ground.place, command.scan.occurred_at
+    open_one = sitting.present.get(ground.member_id)
+    # A code that is sent late does not end what began after it.
+    if open_one is not None and (
+        open_one["station_id"] == place.id or (ground.source == "late" and open_one["started_at"] > at)
+    ):
+        add_punch(sitting, command, ground, ["already_in"])
         facts = {"attendance_id": open_one["id"], "at": open_one["started_at"]}
         return answer("held", station_id=place.id, holds=["already_in"], **facts)
     facts = {}
     if open_one is not None:
         close_unconfirmed(sitting, open_one, at)
         facts["unconfirmed_id"] = open_one["id"]
-    add_punch(sitting, command, place, [])
-    kind_id = command.service_kind_id or place.service_kind_id
-    sitting.opened[command.id] = {
-        "book_id": sitting.book_id,
-        "id": command.id,
-        "member_id": command.actor_id,
-        "station_id": place.id,
-        "service_kind_id": kind_id,
-        "in_punch_id": command.id,
-        "out_punch_id": None,
-        "started_at": at,
-        "ended_at": None,
-        "state": "open",
-    }
-    sitting.present[command.actor_id] = {
-        **sitting.opened[command.id],
-        "source": command.scan.source,
-        "slot": command.scan.slot,
-        **{name: getattr(place, name) for name in COPIED},
-    }
-    return answer("ok", attendance_id=command.id, station_id=place.id, at=at, **facts)
+    holds = doubts.of_scan(sitting, command, ground)
+    planned = sitting.shifts.get(place.id, []) if ground.source != "door" else []
+    shift = shifts.at(planned, at)
+    if shift is None and doubts.is_planned_day(planned, at, sitting.zone):
+        holds.append("outside_shift")
+    row = add_punch(sitting, command, ground, policy.in_order(holds))
+    open_at(sitting, place, row, service_kind_id=ground.service_kind_id, shift_id=shift.id if shift else None)
+    if ground.door_code_id is not None:
+        sitting.doors_used[ground.door_code_id] = ground.member_id
+    if row["holds"]:
+        facts["holds"] = row["holds"]
+    if shift is not None:
+        facts["arrival"] = shifts.arrival(shift, at)
+    code = "held" if "poster_alone" in holds else "ok"
+    return answer(code, attendance_id=command.id, station_id=place.id, at=at, **facts)
 
 
 def leave(sitting: Sitting, command: Punch) -> Answer:
     """Walk one check-out."""
-    if refused := refusal(sitting, command):
-        return refused
+    ground = judge(sitting, command)
+    if isinstance(ground, Answer):
+        return ground
     assert command.scan is not None  # noqa: S101  refused otherwise
-    place, at = sitting.places[command.scan.device_number], command.scan.occurred_at
-    open_one = sitting.present.get(command.actor_id)
-    if open_one is None or open_one["station_id"] != place.id:
-        add_punch(sitting, command, place, ["nothing_open"])
+    place, at = ground.place, command.scan.occurred_at
+    open_one = sitting.present.get(ground.member_id)
+    if (
+        open_one is None
+        or open_one["station_id"] != place.id
+        or (ground.source == "late" and open_one["started_at"] > at)
+    ):
+        add_punch(sitting, command, ground, ["nothing_open"])
         return answer("held", station_id=place.id, at=at, holds=["nothing_open"])
-    add_punch(sitting, command, place, [])
-    grade = policy.record_grade(open_one["source"], command.scan.source)
-    ended_at = max(at, open_one["started_at"])
-    rules = policies.on_day(sitting.versions, local_day(open_one["started_at"], sitting.zone)).rules
-    holds = policy.record_holds(
-        record_id=open_one["id"],
-        grade=grade,
-        started_at=open_one["started_at"],
-        ended_at=ended_at,
-        overlaps=open_one["overlaps"],
-        same_slot=open_one["slot"] == command.scan.slot,
-        # A page opened before the check-in and confirmed after it.
-        runs_back=at < open_one["started_at"],
-        secret=sitting.draw,
-        rules=rules,
+    holds = doubts.of_scan(sitting, command, ground)
+    if sitting.doubts.is_crowd(place.id, at, sitting.now, sitting.rules(at)):
+        holds.append("mass_checkout")
+    row = add_punch(sitting, command, ground, policy.in_order(holds))
+    made = close_at(sitting, open_one, row)
+    if ground.door_code_id is not None:
+        sitting.doors_ended.add(ground.door_code_id)
+    return answer(
+        "ok",
+        attendance_id=open_one["id"],
+        station_id=place.id,
+        at=at,
+        minutes=made["measured_minutes"],
+        grade=made["grade"],
+        # Not those of the record: who is drawn does not learn of it beforehand.
+        **({"holds": row["holds"]} if row["holds"] else {}),
     )
-    minutes = policy.measured_minutes(open_one["started_at"], ended_at)
-    close(sitting, open_one, ended_at, "closed", command.id)
-    add_record(sitting, open_one, ended_at, minutes, grade, holds)
-    return answer("ok", attendance_id=open_one["id"], station_id=place.id, at=at, minutes=minutes, grade=grade)
 
 
 def answer(code: str, **data: Any) -> Answer:
@@ -262,105 +423,36 @@ def answer(code: str, **data: Any) -> Answer:
     return Answer(code, plain)
 
 
-def add_punch(sitting: Sitting, command: Punch, place: Row[Any], holds: list[str]) -> None:
+def add_punch(sitting: Sitting, command: Punch, ground: Ground, holds: list[str]) -> dict[str, Any]:
     """Keep the scan, whatever follows from it."""
     assert command.scan is not None  # noqa: S101  refused otherwise
-    sitting.punches.append(
-        {
-            "book_id": sitting.book_id,
-            "id": command.id,
-            "member_id": command.actor_id,
-            "station_id": place.id,
-            "device_id": place.device_id,
-            "kind": command.kind,
-            "source": command.scan.source,
-            "code": command.scan.text,
-            "slot": command.scan.slot,
-            "phone_id": command.phone_id,
-            "phone_time": command.phone_time,
-            "occurred_at": command.scan.occurred_at,
-            "recorded_at": sitting.now,
-            "holds": holds,
-        }
-    )
+    row = {
+        "book_id": sitting.book_id,
+        "id": command.id,
+        "member_id": ground.member_id,
+        "station_id": ground.place.id,
+        "device_id": ground.device_id,
+        "kind": command.kind,
+        "source": ground.source,
+        "code": command.scan.text,
+        "slot": ground.slot,
+        "entered_by": command.actor_id if command.actor_id != ground.member_id else None,
+        "phone_id": command.phone_id,
+        "phone_time": command.phone_time,
+        "occurred_at": command.scan.occurred_at,
+        "recorded_at": sitting.now,
+        "holds": holds,
+        "vouched_by": command.vouched_by,
+        "resident_id": ground.resident_id,
+        "door_code_id": ground.door_code_id,
+    }
+    sitting.punches.append(row)
+    return row
 
 
-def close_unconfirmed(sitting: Sitting, open_one: dict[str, Any], at: datetime) -> None:
-    """End a service that nobody checked out of: zero minutes, and a manager sets the end, which is why it is no
-    better than B."""
-    ended_at = max(at, open_one["started_at"])
-    close(sitting, open_one, ended_at, "unconfirmed", None)
-    grade = policy.record_grade(open_one["source"], BY_MANAGER)
-    add_record(sitting, open_one, ended_at, 0, grade, [])
-
-
-def close(sitting: Sitting, open_one: dict[str, Any], ended_at: datetime, state: str, punch_id: UUID | None) -> None:
-    """End an attendance, one of this batch or one from before."""
-    end = {"ended_at": ended_at, "state": state, "out_punch_id": punch_id}
-    if open_one["id"] in sitting.opened:
-        sitting.opened[open_one["id"]] |= end
-    else:
-        sitting.closed[open_one["id"]] = {"id": open_one["id"], **end}
-    del sitting.present[open_one["member_id"]]
-
-
-# The fields of a station that its records keep as they were.
-COPIED = ("name_zh", "name_en", "address", "organising_unit", "person_in_charge")
-
-
-def add_record(
-    sitting: Sitting, open_one: dict[str, Any], ended_at: datetime, minutes: int, grade: str, holds: list[str]
-) -> None:
-    """Make the record of an ended attendance, under its id."""
-    sitting.records.append(
-        {
-            "book_id": sitting.book_id,
-            "id": open_one["id"],
-            "member_id": open_one["member_id"],
-            "station_id": open_one["station_id"],
-            "service_kind_id": open_one["service_kind_id"],
-            "activity_zh": open_one["name_zh"],
-            "activity_en": open_one["name_en"],
-            "place": open_one["address"],
-            "content": sitting.kinds[open_one["service_kind_id"]].name_zh,
-            "organising_unit": open_one["organising_unit"],
-            "person_in_charge": open_one["person_in_charge"],
-            "started_at": open_one["started_at"],
-            "ended_at": ended_at,
-            "local_day": local_day(open_one["started_at"], sitting.zone),
-            "measured_minutes": minutes,
-            "grade": grade,
-            "holds": holds,
-            "state": "waiting",
-            "points_state": "none",
-            "recorded_at": sitting.now,
-        }
-    )
-
-
-CLOSE = text("""
-    UPDATE timebank.attendance AS a SET ended_at = c.ended_at, state = c.state, out_punch_id = c.out_punch_id
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:ended_at AS timestamptz[]), CAST(:states AS text[]),
-                CAST(:punch_ids AS uuid[])) AS c (id, ended_at, state, out_punch_id)
-    WHERE a.book_id = :book_id AND a.id = c.id
-""")
-
-
-async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:
-    """Write what the batch came to: punches first, which the rest names; ends before beginnings, because a member is
-    in one place."""
-    await insert_rows(connection, punch, sitting.punches)
-    if sitting.closed:
-        ends = list(sitting.closed.values())
-        await connection.execute(
-            CLOSE,
-            {
-                "book_id": book_id,
-                "ids": [end["id"] for end in ends],
-                "ended_at": [end["ended_at"] for end in ends],
-                "states": [end["state"] for end in ends],
-                "punch_ids": [end["out_punch_id"] for end in ends],
-            },
-        )
-    await insert_rows(connection, attendance, list(sitting.opened.values()))
-    await insert_rows(connection, record, sitting.records)
+async def finish(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:
+    """Write what the batch came to, and what it used up."""
+    await keep(connection, book_id, sitting)
+    await limits.keep_tally(connection, book_id, sitting.tries)
+    await doors.keep(connection, book_id, sitting.doors_used, sitting.doors_ended, sitting.now)
+    await doubts.mark_crowds(connection, book_id, sitting.doubts.seen, sitting.now)

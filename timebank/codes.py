@@ -5,14 +5,19 @@ it small and a person can read it aloud. Its first character is the version, whi
 algorithm: HMAC-SHA-256, of which 80 bits are carried.
 
     station code   version 1 · station 4 · device 5 · slot 6 · MAC 16     32 characters
+    poster         version 1 · station 4 · number 3 · MAC 16             24 characters
+    member card    version 1 · number 9 · MAC 16                         26 characters
     redemption     version 1 · number 8 · MAC 16                         25 characters
+
+Beside each rotating code a screen shows six digits, for who stands before a printed poster. They are guessed at in a
+million tries, so they count for half a minute, and a member has few tries.
 """
 
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from timebank.errors import BankError
@@ -26,8 +31,15 @@ MAC_LENGTH = 16
 SLOT_SECONDS = 20
 # A station code counts as live from two slots before the present one to one after it.
 SLOTS_BEFORE, SLOTS_AFTER = 2, 1
+# The six digits beside it count during their slot and the next.
+DIGIT_SLOTS = 2
+# How long after its slot a station code is still evidence, when a phone had no network.
+LATE = timedelta(hours=72)
 STATION_LENGTH = 32
+POSTER_LENGTH = 24
+CARD_LENGTH = 26
 REDEMPTION_LENGTH = 25
+POSTER_NUMBER_LIMIT = 32**3
 # A whole URL, or its path alone, as the API gives it.
 URL = re.compile(r"^(?:[A-Za-z]+://[^/?#]+)?/(?:[A-Za-z]/)?([^/?#]*)")
 
@@ -54,16 +66,23 @@ class CodeExpired(CodeRefused):
     code: ClassVar[str] = "code_expired"
 
 
-@dataclass(frozen=True, slots=True)
-class StationScan:
-    """An authentic station code, and the moment that it counts for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What an authentic code said, or what was typed instead of one, and the moment that it counts for.
+
+    `source` is how it came (checkin.md). A rotating code names station, device and slot; typed digits and a poster
+    name the station, a card its number. `digits` are to be compared by who knows the station's devices, or its doors.
+    """
 
     text: str
-    station_number: int
-    device_number: int
-    slot: int
-    occurred_at: datetime
     source: str
+    occurred_at: datetime
+    station_number: int | None = None
+    device_number: int | None = None
+    slot: int | None = None
+    poster_number: int | None = None
+    card_number: int | None = None
+    digits: str | None = None
 
 
 def normalise(text: str) -> str:
@@ -71,6 +90,11 @@ def normalise(text: str) -> str:
     match = URL.match(text.strip())
     bare = match.group(1) if match else text
     return re.sub(r"[\s-]", "", bare).translate(SPELT)
+
+
+def spaced(code: str) -> str:
+    """A code as a person reads it: in groups of five."""
+    return " ".join(code[start : start + 5] for start in range(0, len(code), 5))
 
 
 def encode(value: int, length: int) -> str:
@@ -123,23 +147,87 @@ def station_code(secret: bytes, station_number: int, device_number: int, slot: i
     return body + mac(secret, "station", body)
 
 
-def read_station_code(secret: bytes, text: str, now: datetime) -> StationScan:
+def read_station_code(secret: bytes, text: str, now: datetime) -> Scan:
     """What an authentic, live station code says, scanned at `now`.
 
     Raises CodeMalformed, CodeForged or CodeExpired, in this order.
     """
-    body = open_code(secret, "station", text, STATION_LENGTH)
-    slot = decode(body[10:16])
+    scan = open_station_code(secret, text, "live", now)
+    slot = scan.slot or 0
     if not slot_at(now) - SLOTS_BEFORE <= slot <= slot_at(now) + SLOTS_AFTER:
         raise CodeExpired(slot=slot)
-    return StationScan(
+    return scan
+
+
+def read_late_code(secret: bytes, text: str, now: datetime) -> Scan:
+    """What a station code says that was scanned when it was shown and is sent only `now`: the slot is the clock.
+
+    One that is live still is taken as live. Raises as `read_station_code`; CodeExpired after `LATE`.
+    """
+    scan = open_station_code(secret, text, "late", now)
+    slot = scan.slot or 0
+    if slot >= slot_at(now) - SLOTS_BEFORE:
+        return read_station_code(secret, text, now)
+    if now - slot_start(slot) > LATE:
+        raise CodeExpired(slot=slot)
+    return replace(scan, occurred_at=slot_start(slot))
+
+
+def open_station_code(secret: bytes, text: str, source: str, occurred_at: datetime) -> Scan:
+    """What an authentic station code says, of whatever slot."""
+    body = open_code(secret, "station", text, STATION_LENGTH)
+    return Scan(
         text=normalise(text),
         station_number=decode(body[1:5]),
         device_number=decode(body[5:10]),
-        slot=slot,
-        occurred_at=now,
-        source="live",
+        slot=decode(body[10:16]),
+        occurred_at=occurred_at,
+        source=source,
     )
+
+
+def station_digits(secret: bytes, station_number: int, device_number: int, slot: int) -> str:
+    """The six digits that stand beside the code of a station's device during one slot."""
+    named = f"digits\0{station_number}\0{device_number}\0{slot}"
+    return f"{int.from_bytes(hmac.new(secret, named.encode(), hashlib.sha256).digest()[:8]) % 10**6:06d}"
+
+
+def digits_slot(secret: bytes, station_number: int, device_number: int, digits: str, now: datetime) -> int | None:
+    """The slot whose six digits these are, of those that count at `now`; None when they are wrong."""
+    for slot in range(slot_at(now), slot_at(now) - DIGIT_SLOTS, -1):
+        if hmac.compare_digest(station_digits(secret, station_number, device_number, slot), digits):
+            return slot
+    return None
+
+
+def poster_code(secret: bytes, station_number: int, poster_number: int) -> str:
+    """The code that is printed for the wall of a station."""
+    body = VERSION + encode(station_number, 4) + encode(poster_number, 3)
+    return body + mac(secret, "poster", body)
+
+
+def read_poster_code(secret: bytes, text: str, now: datetime) -> Scan:
+    """What an authentic poster says; raises CodeMalformed or CodeForged. Whether it still hangs, the tables know."""
+    body = open_code(secret, "poster", text, POSTER_LENGTH)
+    return Scan(
+        text=normalise(text),
+        station_number=decode(body[1:5]),
+        poster_number=decode(body[5:8]),
+        occurred_at=now,
+        source="poster",
+    )
+
+
+def card_code(secret: bytes, card_number: int) -> str:
+    """The code that is printed on a member's card."""
+    body = VERSION + encode(card_number, 9)
+    return body + mac(secret, "card", body)
+
+
+def read_card_code(secret: bytes, text: str, now: datetime, source: str = "card") -> Scan:
+    """What an authentic card says; raises CodeMalformed or CodeForged. Whose it is, the tables know."""
+    body = open_code(secret, "card", text, CARD_LENGTH)
+    return Scan(text=normalise(text), card_number=decode(body[1:]), occurred_at=now, source=source)
 
 
 def redemption_code(secret: bytes, number: int) -> str:

@@ -15,7 +15,18 @@ import structlog
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import checkins, corrections, counter, inquiries, policies, redemptions, undoing, verification
+from timebank import (
+    astray,
+    checkins,
+    corrections,
+    counter,
+    inquiries,
+    manual,
+    policies,
+    redemptions,
+    undoing,
+    verification,
+)
 from timebank.clock import Clock
 from timebank.commands import Answer, Command
 from timebank.database import is_away, sqlstate
@@ -139,7 +150,21 @@ def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:
         future.set_exception(error)
 
 
-VERBS = ("check_in", "check_out", "verify", "correct", "ask", "decline", "draft", "redeem", "cancel", "fulfil", "undo")
+VERBS = (
+    "check_in",
+    "check_out",
+    "enter",
+    "settle",
+    "verify",
+    "correct",
+    "ask",
+    "decline",
+    "draft",
+    "redeem",
+    "cancel",
+    "fulfil",
+    "undo",
+)
 
 
 class Commits:
@@ -153,8 +178,14 @@ class Commits:
         def committer(name: str, verb: Verb[Any], **more: int) -> Committer[Any]:
             return Committer(engine, book_id, verb, clock, name=name, **more)
 
-        self.check_in = committer("check_in", partial(checkins.check_in, draw=keys.draw))
-        self.check_out = committer("check_out", partial(checkins.check_out, draw=keys.draw))
+        self.check_in = committer(
+            "check_in", partial(checkins.check_in, draw=keys.draw, station=keys.station, door=keys.door)
+        )
+        self.check_out = committer(
+            "check_out", partial(checkins.check_out, draw=keys.draw, station=keys.station, door=keys.door)
+        )
+        self.enter = committer("enter", partial(manual.enter, keys=keys))
+        self.settle = committer("settle", partial(astray.settle_astray, keys=keys))
         self.verify = committer("verify", verification.verify)
         # One at a time: each posts by itself, and stands on what the one before it left.
         self.correct = committer("correct", partial(corrections.correct, keys=keys), batch_limit=1)

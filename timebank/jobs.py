@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import expiry, redemptions, sessions, verification
+from timebank import attendances, expiry, redemptions, sessions, verification
 from timebank.clock import Clock
 
 TURN_SECONDS = 30.0
@@ -23,6 +23,7 @@ JOBS: dict[str, Job] = {
     "time_out": redemptions.time_out,
     "pay_waiting": verification.pay_waiting,
     "expire": expiry.expire,
+    "close_forgotten": attendances.close_forgotten,
     "drop_past_sessions": sessions.drop_past,
 }
 BATCHES_PER_TURN = 100

@@ -29,8 +29,9 @@ MASTER_BYTES = 32
 # forged: the first are replaced within seconds, the second leave their digits.
 ROTATED = ("kek", "ticket")
 ROTATABLE = (*ROTATED, "station", "redemption")
-# What a new key would make unfindable: everybody's phone number, password, and which records are drawn.
-FIXED = ("phone_index", "pepper", "phone_code", "address", "draw")
+# What a new key would make unfindable or worthless: everybody's phone number, password and card, the posters on the
+# walls, and which records are drawn.
+FIXED = ("phone_index", "pepper", "phone_code", "address", "draw", "poster", "card", "door")
 PURPOSES = (*ROTATABLE, *FIXED)
 
 
@@ -61,6 +62,21 @@ class Keys:
     def station(self) -> bytes:
         """Signs the rotating station codes."""
         return self.derive("station")
+
+    @cached_property
+    def poster(self) -> bytes:
+        """Signs the posters on the walls of stations."""
+        return self.derive("poster")
+
+    @cached_property
+    def card(self) -> bytes:
+        """Signs the members' cards."""
+        return self.derive("card")
+
+    @cached_property
+    def door(self) -> bytes:
+        """Keys the hash under which one-time door codes are kept."""
+        return self.derive("door")
 
     @cached_property
     def redemption(self) -> bytes:

@@ -5,10 +5,11 @@ commits before the try is judged; a try that fails is a try.
 """
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +19,7 @@ from timebank.tables import attempt
 
 # No window is longer; a counter older than this can go.
 LONGEST_WINDOW = timedelta(days=1)
+TEN_MINUTES = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,66 @@ async def count(connection: AsyncConnection, book_id: int, limit: Limit, subject
     if tries is None or tries > limit.count:
         left = window_starts_at + limit.window - now
         raise TryLater(seconds=max(1, -(-left // timedelta(seconds=1))))
+
+
+@dataclass
+class Tally:
+    """The tries of several subjects within one transaction that locks them: read once, counted while a batch is walked,
+    written once. Only what failed is counted."""
+
+    limit: Limit
+    now: datetime
+    counts: dict[bytes, int] = field(default_factory=dict)
+    failed: set[bytes] = field(default_factory=set)
+
+    @property
+    def window_starts_at(self) -> datetime:
+        """When the present window began."""
+        return self.now - (self.now - EPOCH) % self.limit.window
+
+    def seconds_to_wait(self, subject: bytes) -> int | None:
+        """How long until the next try counts, after enough have failed; None when it may be made now."""
+        if self.counts.get(subject, 0) < self.limit.count:
+            return None
+        left = self.window_starts_at + self.limit.window - self.now
+        return max(1, -(-left // timedelta(seconds=1)))
+
+    def fail(self, subject: bytes) -> None:
+        """Count one try that failed."""
+        self.counts[subject] = self.counts.get(subject, 0) + 1
+        self.failed.add(subject)
+
+
+async def tally(
+    connection: AsyncConnection, book_id: int, limit: Limit, subjects: Collection[bytes], now: datetime
+) -> Tally:
+    """What these subjects have tried in the present window. Nobody else may count them meanwhile."""
+    found = Tally(limit, now)
+    rows = await connection.execute(
+        select(attempt.c.subject, attempt.c.count).where(
+            attempt.c.book_id == book_id,
+            attempt.c.kind == limit.kind,
+            attempt.c.subject.in_(subjects),
+            attempt.c.window_starts_at == found.window_starts_at,
+        )
+    )
+    found.counts = {row[0]: row[1] for row in rows}
+    return found
+
+
+async def keep_tally(connection: AsyncConnection, book_id: int, found: Tally) -> None:
+    """Write what has failed."""
+    if not found.failed:
+        return
+    shared = {"book_id": book_id, "kind": found.limit.kind, "window_starts_at": found.window_starts_at}
+    statement = insert(attempt).values(
+        [{**shared, "subject": subject, "count": found.counts[subject]} for subject in sorted(found.failed)]
+    )
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["book_id", "kind", "subject", "window_starts_at"], set_={"count": statement.excluded.count}
+        )
+    )
 
 
 async def clear(connection: AsyncConnection, book_id: int, limit: Limit, subject: bytes) -> None:

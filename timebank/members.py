@@ -16,7 +16,7 @@ from timebank import access, passwords, regions, texts, trail, vault
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.keys import Keys
 from timebank.refusal import Refusal
-from timebank.tables import member, role_grant, session
+from timebank.tables import card, member, pin, role_grant, session
 
 NAME_LIMIT = 60
 LOCALES = ("zh-CN", "en")
@@ -189,7 +189,8 @@ async def reinstate(
 async def erase(
     connection: AsyncConnection, book_id: int, member_id: UUID, *, now: datetime, actor_id: UUID | None = None
 ) -> None:
-    """Forget who a member was: the data key, the phone index and the password go, and every role ends.
+    """Forget who a member was: the data key, the phone index, the password, the PIN and the card go, and every role
+    ends.
 
     Hours, points and records stay, under an id that names nobody. `NotFound` when already erased.
     """
@@ -206,6 +207,12 @@ async def erase(
         update(role_grant)
         .where(role_grant.c.book_id == book_id, role_grant.c.member_id == member_id, access.in_force(now))
         .values(ends_at=now)
+    )
+    await connection.execute(delete(pin).where(pin.c.book_id == book_id, pin.c.member_id == member_id))
+    await connection.execute(
+        update(card)
+        .where(card.c.book_id == book_id, card.c.member_id == member_id, card.c.revoked_at.is_(None))
+        .values(revoked_at=now)
     )
     await end_sessions(connection, book_id, member_id)
 

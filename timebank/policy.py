@@ -5,14 +5,34 @@ Every rule here has its source in a policy version, which has a number and a fir
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from math import asin, cos, radians, sin, sqrt
 from uuid import UUID
 
-LONG_DAY = timedelta(hours=10)
 # How long a hand-over at a counter can be undone, and how long its code is good for at least when it was.
 UNDO_WINDOW = timedelta(minutes=10)
+# Of the queue: checkin.md's list, and behind it what the protocol itself leaves to a person.
+HOLD_ORDER = (
+    "overlap",
+    "already_in",
+    "nothing_open",
+    "outside_shift",
+    "long_day",
+    "too_fast",
+    "shared_phone",
+    "same_slot_again",
+    "mass_checkout",
+    "over_quota",
+    "drawn",
+    "clock_doubt",
+    "poster_alone",
+    "unconfirmed",
+)
+# How a card scan is called once the member vouched for it: by PIN at the station, or from their own phone.
+VOUCHED_CARD = "card, vouched for"
+EARTH_RADIUS_KM = 6371.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +122,26 @@ class Credit:
     expires_on: date
 
 
+SOURCE_GRADES = {
+    "live": "A",
+    "digits": "A",
+    VOUCHED_CARD: "A",
+    "late": "B",
+    "card": "B",
+    "door": "B",
+    "poster": "C",
+    "manual": "C",
+}
+
+
 def source_grade(source: str) -> str:
     """The grade of one end of a service, by how the punch came (checkin.md, table of grades)."""
-    return {"live": "A", "digits": "A", "late": "B", "card": "B", "door": "B", "poster": "C", "manual": "C"}.get(
-        source, "D"
-    )
+    return SOURCE_GRADES.get(source, "D")
+
+
+def evidence(source: str, vouched: bool) -> str:
+    """What `record_grade` goes by: the source, and for a card whether the member vouched for its scan."""
+    return VOUCHED_CARD if source == "card" and vouched else source
 
 
 def record_grade(first: str, second: str) -> str:
@@ -133,16 +168,19 @@ def record_holds(
     runs_back: bool,
     secret: bytes,
     rules: Rules,
+    earlier_minutes: int = 0,
+    of_punches: Collection[str] = (),
 ) -> list[str]:
     """Why a person has to look at this record before it is verified, in the order of checkin.md.
 
     `overlaps`: part of it is in another record of the member's too. `same_slot`: both ends show one code.
-    `runs_back`: the check-out was scanned before the check-in was.
+    `runs_back`: the check-out was scanned before the check-in was. `earlier_minutes`: of other records of that day.
+    `of_punches`: what was held about its two ends.
     """
-    holds = []
+    holds = [*of_punches]
     if overlaps:
         holds.append("overlap")
-    if ended_at - started_at > LONG_DAY:
+    if ended_at - started_at + timedelta(minutes=earlier_minutes) > timedelta(minutes=rules.long_day_minutes):
         holds.append("long_day")
     if same_slot:
         holds.append("same_slot_again")
@@ -150,7 +188,40 @@ def record_holds(
         holds.append("drawn")
     if runs_back:
         holds.append("clock_doubt")
-    return holds
+    return in_order(holds)
+
+
+def in_order(holds: Collection[str]) -> list[str]:
+    """Each hold once, in the order of checkin.md."""
+    return sorted(set(holds), key=HOLD_ORDER.index)
+
+
+def clock_in_doubt(
+    phone_time: datetime | None, occurred_at: datetime, now: datetime, *, late: bool, rules: Rules
+) -> bool:
+    """Whether a phone's clock does not fit what it scanned: live at some moment until `now`, late in its slot."""
+    if phone_time is None:
+        return False
+    leeway = timedelta(minutes=rules.clock_doubt_minutes)
+    return not occurred_at - leeway <= phone_time <= (occurred_at if late else now) + leeway
+
+
+def distance_km(first: tuple[float, float], second: tuple[float, float]) -> float:
+    """Between two places, each latitude and longitude in degrees, along the surface (haversine formula)."""
+    (south, west), (north, east) = [(radians(latitude), radians(longitude)) for latitude, longitude in (first, second)]
+    chord = sin((north - south) / 2) ** 2 + cos(south) * cos(north) * sin((east - west) / 2) ** 2
+    return 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(chord)))
+
+
+def too_fast(first: tuple[float, float], second: tuple[float, float], between: timedelta, rules: Rules) -> bool:
+    """Whether nobody gets from one place to the other in that time. Next door is never too far."""
+    distance = distance_km(first, second)
+    return distance > 1 and distance > rules.top_speed_kmh * abs(between / timedelta(hours=1))
+
+
+def mass_checkout(leaving: int, present: int, rules: Rules) -> bool:
+    """Whether so many of those who were in leave within a moment that a person asks; `present` includes them."""
+    return leaving >= rules.mass_checkout_people and leaving * 100 >= present * rules.mass_checkout_percent
 
 
 def drawn(secret: bytes, record_id: UUID, percent: int) -> bool:

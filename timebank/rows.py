@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 async def insert_rows(connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows of one shape. They travel as one JSON parameter, so a thousand cost one round trip and one plan.
 
-    Keys are column names; columns that are left out get their default. No binary columns.
+    Keys are column names; columns that are left out get their default. Binary values as `binary` writes them.
     """
     if not rows:
         return
@@ -23,3 +23,8 @@ async def insert_rows(connection: AsyncConnection, table: Table, rows: Sequence[
         ),
         {"rows": msgspec.json.encode(rows).decode()},
     )
+
+
+def binary(value: bytes) -> str:
+    """Bytes as PostgreSQL reads them from text."""
+    return f"\\x{value.hex()}"

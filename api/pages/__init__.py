@@ -1,14 +1,34 @@
 """Pages for people: everything that is answered with HTML."""
 
-from api.pages import admin, checkin, corrections, counter, entry, policy, record, rewards, shelf, station, volunteer
+from api.pages import (
+    admin,
+    astray,
+    card,
+    checkin,
+    corrections,
+    counter,
+    desk,
+    entry,
+    policy,
+    record,
+    rewards,
+    shelf,
+    station,
+    volunteer,
+    ways,
+)
 
 handlers = [
     *entry.handlers,
     *checkin.handlers,
+    *ways.handlers,
     *volunteer.handlers,
     *record.handlers,
+    *card.handlers,
     *rewards.handlers,
     *station.handlers,
+    *desk.handlers,
+    *astray.handlers,
     *corrections.handlers,
     *counter.handlers,
     *admin.handlers,

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery
 
 from api import tickets
 from api.auth import visitor_of
-from api.pages.forms import Form
+from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, answer_to, go, member, show, speaker
 from api.pages.words import hold_name
 from api.problems import Problem
@@ -17,8 +17,11 @@ from api.sentences import sentence
 from api.state import bank_of
 from timebank import members, overview, records
 from timebank.checkins import Punch
-from timebank.codes import read_station_code
+from timebank.codes import CodeExpired, read_late_code, read_station_code
 from timebank.ids import uuid7
+from timebank.scans import Sent
+
+HIGHEST_STATION = 2**20 - 1
 
 
 @get("/K/{code:str}")
@@ -29,7 +32,14 @@ async def scanned(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
     """
     bank = bank_of(request)
     now = bank.clock()
-    read_station_code(bank.keys.station, code, now)
+    try:
+        read_station_code(bank.keys.station, code, now)
+    except CodeExpired:
+        # Who is signed in may say that they were there when it was shown.
+        if visitor_of(request).session is None:
+            raise
+        read_late_code(bank.keys.station, code, now)
+        return go("/check-in/late", code=code)
     ticket = tickets.issue(request, code, now)
     if visitor_of(request).session is not None:
         return go("/check-in", ticket=ticket)
@@ -69,16 +79,25 @@ async def confirm(request: AnyRequest, ticket: FromQuery[str] = "") -> Response[
 async def punch(request: AnyRequest) -> Response[Any]:
     """Check in or out. The answer is shown by the next page, and the same id gets the same answer."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
-    id, ticket, leaving = form.uuid("id"), form.text("ticket"), form.text("kind") == "out"
-    scan, refusal = tickets.try_read(request, ticket, bank.clock())
+    id, leaving = form.uuid("id"), form.text("kind") == "out"
+    sent = Sent(
+        code=form.text("ticket") or form.text("code"),
+        late=form.text("late") == "1",
+        digits=form.text("digits") or None,
+        station_number=form.integer("station_number", 1, HIGHEST_STATION),
+        door_code=form.text("door_code") or None,
+    )
+    scan, refusal = tickets.try_read(request, sent, bank.clock())
     command = Punch(
         id=id,
         actor_id=session.member_id,
         kind="out" if leaving else "in",
-        code=ticket,
+        code=sent.code,
         scan=scan,
         refusal=refusal,
         phone_id=visitor_of(request).phone_id,
+        station_id=as_uuid(form.text("station")),
+        beside=sent.beside(),
     )
     committer = bank.commits.check_out if leaving else bank.commits.check_in
     await committer.submit(command)
@@ -102,6 +121,9 @@ async def done(request: AnyRequest, id: FromPath[UUID], kind: FromQuery[str] = "
     if answer.refused:
         title = gettext("Not checked out") if leaving else gettext("Not checked in")
         said = [sentence(answer.code, spoken.tag, answer.data)]
+    elif answer.code == "held" and "poster_alone" in answer.data["holds"]:
+        title = gettext("Kept for the manager")
+        said = [gettext("Your time runs. The manager says whether they saw you; scan again when you leave.")]
     elif answer.code == "held":
         title = gettext("Kept for the manager")
         said = [gettext("Your scan is stored with its time. The station's manager looks at it; you need do nothing.")]

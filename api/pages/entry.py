@@ -16,7 +16,7 @@ from api.pages.page import AnyRequest, go, holds_role, inside, show, speaker
 from api.problems import Problem, problem_of
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import catalogue, demo, explain, inquiries, members, records, sessions, sms
+from timebank import cards, catalogue, demo, explain, inquiries, members, records, sessions, sms
 from timebank.errors import BankError
 from timebank.records import QUEUE_ROLES
 from timebank.sms import LocalSender
@@ -50,6 +50,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         balance = await explain.balance(connection, bank.book_id, session.member_id, now)
         mine = await records.mine(connection, bank.book_id, session.member_id, limit=PREVIEW)
         stay = await records.open_stay(connection, bank.book_id, session.member_id)
+        scans = await cards.to_confirm(connection, bank.book_id, session.member_id)
         codes = await catalogue.to_collect(connection, bank.book_id, session.member_id, now=now)
         waiting, questions = None, 0
         if holds_role(session, *QUEUE_ROLES):
@@ -65,6 +66,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         open=stay,
         open_minutes=(now - stay.started_at) // timedelta(minutes=1) if stay else 0,
         codes=codes,
+        scans=scans,
         waiting=waiting,
         questions=questions,
     )

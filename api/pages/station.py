@@ -12,7 +12,7 @@ from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member,
 from api.problems import Problem
 from api.sentences import sentence
 from api.state import Bank, bank_of
-from timebank import answers, codes, corrections, inquiries, members, overview, records, stations
+from timebank import answers, astray, codes, corrections, inquiries, members, overview, records, stations
 from timebank.access import visible_station
 from timebank.commands import Answer
 from timebank.cursors import Cursor
@@ -73,7 +73,8 @@ def picture(bank: Bank, number: int, device: int, slot: int) -> dict[str, Any]:
     """What one slot's QR code looks like. Upper case throughout, which keeps it coarse enough for old cameras."""
     text = f"{bank.settings.address}/K/{codes.station_code(bank.keys.station, number, device, slot)}"
     side, path = qr.draw(text.upper())
-    return {"slot": slot, "side": side, "path": path}
+    digits = codes.station_digits(bank.keys.station, number, device, slot)
+    return {"slot": slot, "side": side, "path": path, "digits": f"{digits[:3]} {digits[3:]}"}
 
 
 @get("/stations/{number:int}/screen")
@@ -126,6 +127,9 @@ async def queue(
         )
         sums = await records.queue_sums(connection, bank.book_id, station_id=chosen, **who)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
+        astray_ones = await astray.queue(connection, bank.book_id, station_id=chosen, **who)
+        scanned_by = [row.member_id for row in astray_ones]
+        names |= await members.names(connection, bank.book_id, bank.keys, scanned_by) if scanned_by else {}
         answered = await answers.remembered(connection, bank.book_id, session.member_id, ids)
         asked = await inquiries.queue(connection, bank.book_id, station_id=chosen, limit=QUEUE_LIMIT, **who)
         questions = await inquiries.opened(connection, bank.book_id, bank.keys, asked.rows)
@@ -141,6 +145,7 @@ async def queue(
         clear=clear,
         clear_minutes=sum(row.measured_minutes for row in clear),
         cases=[row for row in page.rows if not row.clear],
+        astray=astray_ones,
         names=names,
         command_ids={row.id: uuid7(now) for row in clear},
         later=page.following,

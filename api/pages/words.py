@@ -14,9 +14,10 @@ HOLDS = {
     "same_slot_again": mark("The same picture of the code was used for check-in and check-out."),
     "mass_checkout": mark("Many people checked out in the same moment. Ask whether all of them were there."),
     "drawn": mark("Nothing is wrong with this record. One in twenty is drawn so that somebody looks."),
-    "clock_doubt": mark("The phone's clock was wrong. Compare with what you know of that day."),
-    "unconfirmed": mark("The check-out was forgotten. Enter the time that was really served."),
     "over_quota": mark("More was entered or sent late this month than the rules allow. A second person approves it."),
+    "clock_doubt": mark("The phone's clock was wrong, or the scan was sent late from a phone that was online."),
+    "poster_alone": mark("Only the printed poster was scanned. Say whether you saw the volunteer there."),
+    "unconfirmed": mark("The check-out was forgotten. Enter the time that was really served."),
 }
 SOURCES = {
     "live": mark("scanned live at the station's screen"),
@@ -105,17 +106,3 @@ def hold_name(language: Language, code: str) -> str:
     """The short name of a reason to look closer."""
     title = hold_title(code, language.tag)
     return title[:1].upper() + title[1:]
-
-
-    "GRADES",
-    "HOLDS",
-    "LINES",
-    "PERIODS",
-    "REWARD_KINDS",
-    "ROLES",
-    "RULES",
-    "SOURCES",
-    "VERDICTS",
-    "hold_name",
-    "of",
-]

@@ -1,6 +1,21 @@
 """The bank for programs: JSON under /api/v1, described by /api/v1/openapi.json."""
 
-from api.rest import checkins, corrections, counter, me, policies, queue, reference, rewards, sessions, shelf, stations
+from api.rest import (
+    cards,
+    checkins,
+    corrections,
+    counter,
+    desk,
+    me,
+    policies,
+    queue,
+    reference,
+    rewards,
+    sessions,
+    shelf,
+    shifts,
+    stations,
+)
 
 handlers = [
     *sessions.handlers,
@@ -13,5 +28,8 @@ handlers = [
     *counter.handlers,
     *stations.handlers,
     *policies.handlers,
+    *desk.handlers,
+    *shifts.handlers,
+    *cards.handlers,
     *reference.handlers,
 ]

@@ -25,10 +25,25 @@ from api.rest.operation import (
 from api.state import bank_of
 from timebank import codes
 from timebank.checkins import Punch
+from timebank.scans import Sent
 
 READING = ("code_malformed", "code_forged", "code_expired")
-REFUSALS = (*READING, "device_revoked", "station_closed", "member_suspended", "not_found", "id_reused")
+REFUSALS = (
+    *READING,
+    "device_revoked",
+    "card_revoked",
+    "poster_revoked",
+    "station_closed",
+    "member_suspended",
+    "digits_wrong",
+    "try_later",
+    "own_record",
+    "not_found",
+    "id_reused",
+)
 Code = Annotated[str, Meta(max_length=600)]
+Digits = Annotated[str, Meta(max_length=20)]
+StationNumber = Annotated[int, Meta(ge=1, le=1048575)]
 
 
 class TicketRequest(Body, frozen=True):
@@ -52,7 +67,17 @@ class Scan(Body, frozen=True):
     id: UUID
     """UUID version 7, made by the phone and kept until there is an answer."""
     code: Code
-    """The station's code as scanned (its address or the bare code), or a ticket."""
+    """What was scanned, its address or the bare code: the station's screen, a ticket of it, the station's poster, or,
+    on a home visit, the resident's card. Empty where only digits were typed."""
+    late: bool = False
+    """The screen was scanned when it showed this code, and there was no network: the slot is the time."""
+    digits: Digits | None = None
+    """The six that the screen shows now, with the poster's code or with `station_number`."""
+    station_number: StationNumber | None = None
+    door_code: Digits | None = None
+    """The eight that a resident reads out."""
+    station_id: UUID | None = None
+    """Whose home visit it is, with the resident's card."""
     service_kind_id: UUID | None = None
     """What is done, where it is not what the station is there for."""
     phone_id: UUID | None = None
@@ -75,7 +100,8 @@ async def issue(request: AnyRequest) -> Response[Any]:
 async def check_in(request: AnyRequest) -> Response[Any]:
     """Check in at the station whose code was scanned.
 
-    `data`: `attendance_id`, `station_id`, `at`; `unconfirmed_id` where it ended a stay elsewhere; `holds` when held.
+    `data`: `attendance_id`, `station_id`, `at`; `unconfirmed_id` where it ended a stay elsewhere; `arrival` at a shift;
+    `holds` when held, or when somebody will ask.
     """
     command = await punch(request, leaving=False)
     return settled(command.id, await bank_of(request).commits.check_in.submit(command))
@@ -91,7 +117,14 @@ async def check_out(request: AnyRequest) -> Response[Any]:
 async def punch(request: AnyRequest, *, leaving: bool) -> Punch:
     """What the body says, with the code read as of now, or of its ticket's moment."""
     body, bank = await body_of(request, Scan), bank_of(request)
-    scan, refusal = tickets.try_read(request, body.code, bank.clock())
+    sent = Sent(
+        code=body.code,
+        late=body.late,
+        digits=body.digits,
+        station_number=body.station_number,
+        door_code=body.door_code,
+    )
+    scan, refusal = tickets.try_read(request, sent, bank.clock())
     return Punch(
         id=command_id(body.id),
         actor_id=member_of(request).member_id,
@@ -102,6 +135,8 @@ async def punch(request: AnyRequest, *, leaving: bool) -> Punch:
         service_kind_id=body.service_kind_id,
         phone_id=body.phone_id,
         phone_time=moment("phone_time", body.phone_time),
+        station_id=body.station_id,
+        beside=sent.beside(),
     )
 
 

@@ -64,6 +64,8 @@ class ScreenCode(Answered, frozen=True):
     starts_at: datetime
     code: str
     """What its QR code says."""
+    digits: str
+    """The six digits that stand beside it."""
 
 
 class ScreenCodes(Answered, frozen=True):
@@ -126,6 +128,7 @@ async def screen_codes(request: AnyRequest, number: FromPath[int]) -> Response[A
             slot=slot,
             starts_at=codes.slot_start(slot),
             code=f"/K/{codes.station_code(bank.keys.station, number, screens[0].number, slot)}",
+            digits=codes.station_digits(bank.keys.station, number, screens[0].number, slot),
         )
         for slot in range(first, first + SLOTS_AHEAD)
     ]

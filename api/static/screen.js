@@ -4,6 +4,7 @@
 const stage = document.querySelector("[data-screen]");
 const picture = stage.querySelector("svg.qr");
 const dark = stage.querySelector("[data-dark]");
+const digits = stage.querySelector("[data-digits]");
 const clock = stage.querySelector("[data-clock]");
 const progress = stage.querySelector("[data-progress]");
 const people = stage.querySelector("[data-people]");
@@ -38,6 +39,7 @@ function show(slot) {
   const code = codes.get(slot);
   picture.setAttribute("viewBox", `0 0 ${code.side} ${code.side}`);
   dark.setAttribute("d", code.path);
+  digits.textContent = code.digits;
   shown = slot;
   stage.dataset.slot = slot;
 }

@@ -18,5 +18,6 @@ def upgrade() -> None:
         "CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON timebank.correction"
         " FOR EACH STATEMENT EXECUTE FUNCTION timebank.refuse_change()"
     )
+    op.execute("ALTER TABLE timebank.correction ENABLE ALWAYS TRIGGER append_only")
     op.execute("GRANT SELECT, INSERT ON timebank.correction TO timebank_service")
     op.execute("GRANT SELECT, INSERT, UPDATE ON timebank.inquiry TO timebank_service")

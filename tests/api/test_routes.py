@@ -96,8 +96,10 @@ def test_the_table_is_reviewed_here_too() -> None:
     """A route that becomes open to anybody is a decision, and is made in two places."""
     assert {route for route, access in ACCESS.items() if access.to == "anybody"} == {
         "GET /",
+        "GET /C/{code}",
         "GET /K/{code}",
         "GET /R/{code_text}",
+        "GET /S/{code}",
         "GET /api/v1/errors",
         "GET /api/v1/errors/{code}",
         "GET /api/v1/openapi.json",

@@ -2,8 +2,8 @@
 
 from timebank.tables.base import metadata
 from timebank.tables.corrections import correction, inquiry
-from timebank.tables.people import ROLES, attempt, member, phone_code, role_grant, session
-from timebank.tables.places import LEVELS, card, device, fund, poster, region, service_kind, station
+from timebank.tables.people import ROLES, attempt, member, phone_code, pin, role_grant, session
+from timebank.tables.places import LEVELS, card, device, door_code, fund, poster, region, service_kind, shift, station
 from timebank.tables.rewards import (
     PERIODS,
     fulfilment,
@@ -15,7 +15,17 @@ from timebank.tables.rewards import (
     reward_picture,
     reward_place,
 )
-from timebank.tables.service import GRADES, SOURCES, attendance, decision, policy_version, punch, record
+from timebank.tables.service import (
+    GRADES,
+    SOURCES,
+    attendance,
+    confirmation,
+    decision,
+    policy_version,
+    punch,
+    punch_decision,
+    record,
+)
 from timebank.tables.trail import audit_entry, command
 
 __all__ = [
@@ -29,9 +39,11 @@ __all__ = [
     "audit_entry",
     "card",
     "command",
+    "confirmation",
     "correction",
     "decision",
     "device",
+    "door_code",
     "fulfilment",
     "fulfilment_undo",
     "fund",
@@ -39,9 +51,11 @@ __all__ = [
     "member",
     "metadata",
     "phone_code",
+    "pin",
     "policy_version",
     "poster",
     "punch",
+    "punch_decision",
     "purse",
     "record",
     "redemption",
@@ -53,5 +67,6 @@ __all__ = [
     "role_grant",
     "service_kind",
     "session",
+    "shift",
     "station",
 ]

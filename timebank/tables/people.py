@@ -82,6 +82,23 @@ session = Table(
     Index(None, "book_id", "expires_at"),
 )
 
+# The six digits with which a member vouches for a scan of the card at a station. Locked after five wrong tries, until
+# a second person resets it; on whose device that was is kept, because that person may not be the second one.
+pin = Table(
+    "pin",
+    metadata,
+    book_key(),
+    Column("member_id", Uuid, primary_key=True),
+    words("pin_hash"),
+    Column("tries", SmallInteger, nullable=False),
+    moment("set_at"),
+    moment("locked_at", nullable=True),
+    Column("locked_by", Uuid),
+    belongs_to("member_id", "member"),
+    belongs_to("locked_by", "member"),
+    CheckConstraint("(locked_at IS NULL) = (locked_by IS NULL)", name="locked_by_somebody"),
+)
+
 phone_code = Table(
     "phone_code",
     metadata,

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -96,6 +97,9 @@ station = Table(
     Column("cap_minutes", Integer, nullable=False, server_default=text("240")),
     words("state"),
     moment("created_at"),
+    # Degrees (WGS 84), where they are known: nobody is at two stations at once.
+    Column("latitude", Double),
+    Column("longitude", Double),
     belongs_to("region_id", "region"),
     belongs_to("fund_id", "fund"),
     belongs_to("service_kind_id", "service_kind"),
@@ -103,6 +107,8 @@ station = Table(
     CheckConstraint("number BETWEEN 1 AND 1048575", name="number"),
     CheckConstraint("cap_minutes BETWEEN 1 AND 1440", name="cap_minutes"),
     CheckConstraint(one_of("state", "open", "closed"), name="state"),
+    CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="whole_position"),
+    CheckConstraint("latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180", name="position"),
     Index(None, "book_id", "region_id"),
 )
 
@@ -152,4 +158,54 @@ card = Table(
     belongs_to("member_id", "member"),
     UniqueConstraint("book_id", "number"),
     Index("card_live_key", "book_id", "member_id", unique=True, postgresql_where=text("revoked_at IS NULL")),
+)
+
+# When a station expects people. A shift that is full turns nobody away.
+shift = Table(
+    "shift",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("station_id", Uuid, nullable=False),
+    Column("service_kind_id", Uuid),
+    moment("starts_at"),
+    moment("ends_at"),
+    # How much earlier or later than planned is still in time, and how long a forgotten check-out is waited for.
+    Column("grace_minutes", Integer, nullable=False),
+    Column("capacity", Integer),
+    words("state"),
+    Column("created_by", Uuid, nullable=False),
+    moment("created_at"),
+    belongs_to("station_id", "station"),
+    belongs_to("service_kind_id", "service_kind"),
+    belongs_to("created_by", "member"),
+    CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+    CheckConstraint("grace_minutes BETWEEN 0 AND 240", name="grace_minutes"),
+    CheckConstraint("capacity > 0", name="capacity"),
+    CheckConstraint(one_of("state", "planned", "cancelled"), name="state"),
+    Index(None, "book_id", "station_id", "ends_at"),
+)
+
+# A one-time code for a home visit: whoever checks in with it first has it, and it ends with their check-out.
+door_code = Table(
+    "door_code",
+    metadata,
+    book_key(),
+    id_key(),
+    # Keyed hash of the eight digits: the table alone opens no door.
+    Column("digits_hash", LargeBinary, nullable=False),
+    Column("station_id", Uuid, nullable=False),
+    Column("resident_id", Uuid, nullable=False),
+    Column("issued_by", Uuid, nullable=False),
+    moment("issued_at"),
+    moment("expires_at"),
+    Column("used_by", Uuid),
+    moment("used_at", nullable=True),
+    moment("ended_at", nullable=True),
+    belongs_to("station_id", "station"),
+    belongs_to("resident_id", "member"),
+    belongs_to("issued_by", "member"),
+    belongs_to("used_by", "member"),
+    UniqueConstraint("book_id", "digits_hash"),
+    CheckConstraint("(used_by IS NULL) = (used_at IS NULL)", name="used_by_somebody"),
 )

@@ -8,8 +8,10 @@ from sqlalchemy import (
     Date,
     Index,
     Integer,
+    LargeBinary,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     text,
 )
@@ -57,13 +59,70 @@ punch = Table(
     moment("recorded_at"),
     # Reasons for which a person must look at it; empty for most.
     Column("holds", ARRAY(Text), nullable=False),
+    # How the member vouched for a scan of the card at the station. What is confirmed later is in `confirmation`.
+    words("vouched_by", nullable=True),
+    # Whose home it was.
+    Column("resident_id", Uuid),
+    Column("door_code_id", Uuid),
+    # Why a manager entered it, under the member's own data key.
+    Column("sealed_reason", LargeBinary),
     belongs_to("member_id", "member"),
     belongs_to("station_id", "station"),
     belongs_to("device_id", "device"),
+    belongs_to("resident_id", "member"),
+    belongs_to("door_code_id", "door_code"),
     CheckConstraint(one_of("kind", "in", "out"), name="kind"),
     CheckConstraint(one_of("source", *SOURCES), name="source"),
+    CheckConstraint("vouched_by = 'pin'", name="vouched_by"),
+    CheckConstraint("source <> 'manual' OR entered_by IS NOT NULL", name="manual_by_somebody"),
     Index(None, "book_id", "member_id", "occurred_at"),
     Index(None, "book_id", "station_id", "recorded_at"),
+    Index("punch_phone_idx", "book_id", "phone_id", "recorded_at", postgresql_where=text("phone_id IS NOT NULL")),
+    Index("punch_entered_idx", "book_id", "entered_by", "recorded_at", postgresql_where=text("entered_by IS NOT NULL")),
+    # What a person decides apart from any record.
+    Index(
+        "punch_astray_idx",
+        "book_id",
+        "station_id",
+        "occurred_at",
+        postgresql_where=text("holds && ARRAY['already_in', 'nothing_open']"),
+    ),
+)
+
+# A member says from their own phone that a scan of their card was theirs.
+confirmation = Table(
+    "confirmation",
+    metadata,
+    book_key(),
+    Column("punch_id", Uuid, primary_key=True),
+    Column("member_id", Uuid, nullable=False),
+    moment("confirmed_at"),
+    belongs_to("punch_id", "punch"),
+    belongs_to("member_id", "member"),
+)
+
+# What became of a scan that was kept and led to nothing by itself.
+punch_decision = Table(
+    "punch_decision",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("punch_id", Uuid, nullable=False),
+    Column("actor_id", Uuid, nullable=False),
+    words("verdict"),
+    Column("holds", ARRAY(Text), nullable=False),
+    # Under the data key of the member whose scan it is.
+    Column("sealed_reason", LargeBinary, nullable=False),
+    # The record that was made of it.
+    Column("record_id", Uuid),
+    moment("decided_at"),
+    belongs_to("punch_id", "punch"),
+    belongs_to("actor_id", "member"),
+    belongs_to("record_id", "record"),
+    CheckConstraint(one_of("verdict", "enter", "dismiss"), name="verdict"),
+    CheckConstraint("(verdict = 'enter') = (record_id IS NOT NULL)", name="entered_as_a_record"),
+    UniqueConstraint("book_id", "punch_id"),
+    Index(None, "book_id", "actor_id", "decided_at"),
 )
 
 attendance = Table(
@@ -79,14 +138,17 @@ attendance = Table(
     moment("started_at"),
     moment("ended_at", nullable=True),
     words("state"),
+    Column("shift_id", Uuid),
     belongs_to("member_id", "member"),
     belongs_to("station_id", "station"),
     belongs_to("service_kind_id", "service_kind"),
+    belongs_to("shift_id", "shift"),
     belongs_to("in_punch_id", "punch"),
     belongs_to("out_punch_id", "punch"),
     CheckConstraint(one_of("state", "open", "closed", "unconfirmed"), name="state"),
     CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="open_has_no_end"),
     CheckConstraint("ended_at >= started_at", name="ends_after_start"),
+    Index("attendance_shift_idx", "book_id", "shift_id", postgresql_where=text("shift_id IS NOT NULL")),
     # One person is in one place: the database says so, whatever runs at once.
     Index("attendance_open_key", "book_id", "member_id", unique=True, postgresql_where=text("state = 'open'")),
     Index(

@@ -1,0 +1,444 @@
+"""The other ways in over HTTP, as programs and as pages without JavaScript."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from tests.api.people import Person, Town, problem
+from tests.factories import MORNING
+from timebank import attendances, codes, policy
+from timebank.ids import uuid7
+from timebank.tables import punch, record
+
+PIN = "830417"
+
+
+def digits(town: Town) -> str:
+    """The six that the screen shows now."""
+    number, device = town.city.station.number, town.city.screen.number
+    return codes.station_digits(town.bank.keys.station, number, device, codes.slot_at(town.watch.now))
+
+
+def desk(town: Town, rest: str = "") -> str:
+    return f"/api/v1/stations/{town.city.station.number}{rest}"
+
+
+def undrawn(town: Town) -> str:
+    """An id whose record is not drawn for a closer look."""
+    while policy.drawn(town.bank.keys.draw, id := uuid7(town.watch.now), 5):
+        pass
+    return str(id)
+
+
+@pytest.fixture
+async def manager(town: Town) -> Person:
+    return await town.member(town.city.manager_id)
+
+
+@pytest.fixture
+async def person(town: Town) -> Person:
+    return await town.volunteer("林一")
+
+
+async def kept(town: Town, id: str) -> Any:
+    async with town.bank.engine.connect() as connection:
+        return (await connection.execute(select(punch).where(punch.c.id == UUID(id)))).one()
+
+
+async def graded(town: Town, id: str) -> str:
+    async with town.bank.engine.connect() as connection:
+        return str(await connection.scalar(select(record.c.grade).where(record.c.id == UUID(id))))
+
+
+async def test_digits_of_the_screen_with_a_poster_and_with_a_number(
+    town: Town, manager: Person, person: Person
+) -> None:
+    shown = (await manager.get(desk(town, "/codes"))).json()["codes"][0]
+    assert shown["digits"] == digits(town)
+    body = {"id": manager.new_id()}
+    poster = (await manager.send(desk(town, "/posters"), body)).json()
+    assert (poster["number"], (await manager.send(desk(town, "/posters"), body)).json()) == (1, poster)
+    body = {"id": undrawn(town), "code": f"https://bank.example{poster['code']}", "digits": digits(town)}
+    answer = await person.send("/api/v1/check-ins", body)
+    assert answer.status_code == 201, answer.text
+    town.watch.move(hours=2)
+    body = {"id": person.new_id(), "code": "", "digits": "000000", "station_number": town.city.station.number}
+    assert problem(await person.send("/api/v1/check-outs", body)) == (422, "digits_wrong")
+    shown = digits(town)
+    body |= {"id": person.new_id(), "digits": f"{shown[:3]} {shown[3:]}"}
+    answer = await person.send("/api/v1/check-outs", body)
+    assert (answer.json()["data"]["minutes"], answer.json()["data"]["grade"]) == (120, "A")
+
+
+async def test_a_poster_alone_is_kept_for_the_manager(town: Town, manager: Person, person: Person) -> None:
+    poster = (await manager.send(desk(town, "/posters"), {"id": manager.new_id()})).json()["code"]
+    answer = await person.send("/api/v1/check-ins", {"id": person.new_id(), "code": poster})
+    assert (answer.status_code, answer.json()["data"]["holds"]) == (202, ["poster_alone"])
+    await manager.send(desk(town, "/posters"), {"id": manager.new_id()})
+    answer = await person.send("/api/v1/check-outs", {"id": person.new_id(), "code": poster})
+    assert problem(answer) == (403, "poster_revoked")
+
+
+async def test_a_late_code_is_sent_as_one(town: Town, person: Person) -> None:
+    scanned = town.code()
+    town.watch.move(hours=3)
+    body = {"id": person.new_id(), "code": scanned}
+    assert problem(await person.send("/api/v1/check-ins", body)) == (410, "code_expired")
+    body = {"id": person.new_id(), "code": scanned, "late": True}
+    answer = await person.send("/api/v1/check-ins", body)
+    assert (answer.status_code, answer.json()["data"]["at"]) == (201, MORNING.isoformat())
+    assert (await kept(town, body["id"])).source == "late"
+
+
+async def card_of(person: Person) -> str:
+    """A new card of somebody's own."""
+    answer = await person.send("/api/v1/card", {"id": person.new_id()})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["code"])
+
+
+async def test_a_card_with_its_pin(town: Town, manager: Person, person: Person) -> None:
+    assert (await person.get("/api/v1/card")).json() == {"code": None, "issued_at": None, "pin": "none"}
+    card = await card_of(person)
+    weak = await person.send("/api/v1/card/pin", {"pin": "123456"})
+    assert problem(weak) == (422, "pin_weak")
+    assert (await person.send("/api/v1/card/pin", {"pin": PIN})).status_code == 201
+    assert (await person.get("/api/v1/card")).json()["pin"] == "set"
+    scan = {"id": undrawn(town), "kind": "in", "code": card, "pin": PIN}
+    for _ in range(2):
+        answer = await manager.send(desk(town, "/card-scans"), scan)
+        assert answer.status_code == 201, answer.text
+    (present,) = (await manager.get(desk(town, "/people"))).json()["people"]
+    assert (present["name"], present["source"]) == ("林*", "card")
+    town.watch.move(hours=1)
+    answer = await manager.send(desk(town, "/card-scans"), {**scan, "id": manager.new_id(), "kind": "out"})
+    assert answer.json()["data"]["grade"] == "A"
+
+
+async def test_five_wrong_pins_lock_it_until_a_second_manager_resets_it(
+    town: Town, manager: Person, person: Person
+) -> None:
+    card = await card_of(person)
+    await person.send("/api/v1/card/pin", {"pin": PIN})
+    scan = {"kind": "in", "code": card, "pin": "604913"}
+    first = {**scan, "id": manager.new_id()}
+    # The same scan, sent again, is one try.
+    for _ in range(3):
+        assert problem(await manager.send(desk(town, "/card-scans"), first)) == (422, "pin_wrong")
+    for _ in range(3):
+        answer = await manager.send(desk(town, "/card-scans"), {**scan, "id": manager.new_id()})
+        assert problem(answer) == (422, "pin_wrong")
+    for pin in ("604913", PIN):
+        answer = await manager.send(desk(town, "/card-scans"), {**scan, "id": manager.new_id(), "pin": pin})
+        assert problem(answer) == (403, "pin_locked")
+    # Without it the scan counts, and the member confirms it.
+    assert (await person.get("/api/v1/card")).json()["pin"] == "locked"
+    phone = town.city.phones[person.member_id or UUID(int=0)]
+    reset = {"id": manager.new_id(), "member": phone}
+    assert problem(await manager.send("/api/v1/pin-resets", reset)) == (403, "role_not_allowed")
+    second = await town.with_role("manager", station_id=town.city.station.id)
+    assert (await second.send("/api/v1/pin-resets", {**reset, "id": second.new_id()})).status_code == 201
+    assert (await person.send("/api/v1/card/pin", {"pin": "604913"})).status_code == 201
+
+
+async def test_the_member_confirms_a_scan_without_a_pin(town: Town, manager: Person, person: Person) -> None:
+    card = await card_of(person)
+    ids = [undrawn(town)]
+    await manager.send(desk(town, "/card-scans"), {"id": ids[0], "kind": "in", "code": card})
+    town.watch.move(hours=1)
+    ids.append(manager.new_id())
+    answer = await manager.send(desk(town, "/card-scans"), {"id": ids[1], "kind": "out", "code": card})
+    assert answer.json()["data"]["grade"] == "B"
+    waiting = (await person.get("/api/v1/confirmations")).json()["scans"]
+    assert [scan["id"] for scan in waiting] == ids
+    for stranger in (manager, await town.volunteer()):
+        answer = await stranger.send("/api/v1/confirmations", {"punch_id": ids[0]})
+        assert problem(answer) == (404, "not_found")
+    for id in ids:
+        assert (await person.send("/api/v1/confirmations", {"punch_id": id})).status_code == 201
+    assert await graded(town, ids[0]) == "A"
+    assert (await person.get("/api/v1/confirmations")).json() == {"scans": []}
+
+
+async def test_a_lost_card_is_replaced_in_one_step(town: Town, manager: Person, person: Person) -> None:
+    lost = await card_of(person)
+    phone = town.city.phones[person.member_id or UUID(int=0)]
+    body = {"id": manager.new_id(), "member": phone}
+    new = (await manager.send("/api/v1/cards", body)).json()["code"]
+    assert new != lost
+    scan = {"kind": "in", "code": lost, "id": manager.new_id()}
+    assert problem(await manager.send(desk(town, "/card-scans"), scan)) == (403, "card_revoked")
+    answer = await manager.send(desk(town, "/card-scans"), {**scan, "code": new, "id": manager.new_id()})
+    assert answer.status_code == 201
+    far = await town.join("远方", region_id=town.city.other_community_id)
+    answer = await manager.send("/api/v1/cards", {"id": manager.new_id(), "member": town.city.phones[far]})
+    assert problem(answer) == (404, "not_found")
+
+
+async def test_a_home_visit_by_code_and_by_card(town: Town, manager: Person, person: Person) -> None:
+    resident = await town.volunteer("甘老人")
+    phone = town.city.phones[resident.member_id or UUID(int=0)]
+    answer = await manager.send(desk(town, "/door-codes"), {"id": manager.new_id(), "resident": phone})
+    door = answer.json()["digits"]
+    start = {"id": person.new_id(), "code": "", "door_code": door}
+    assert (await person.send("/api/v1/check-ins", start)).status_code == 201
+    assert (await kept(town, start["id"])).resident_id == resident.member_id
+    town.watch.move(hours=1)
+    card, station_id = await card_of(resident), str(town.city.station.id)
+    body = {"id": person.new_id(), "code": card, "station_id": station_id}
+    answer = await person.send("/api/v1/check-outs", body)
+    assert answer.json()["data"]["grade"] == "B"
+    own = {"id": resident.new_id(), "code": card, "station_id": station_id}
+    assert problem(await resident.send("/api/v1/check-ins", own)) == (403, "own_record")
+
+
+async def test_a_manager_enters_a_service(town: Town, manager: Person, person: Person) -> None:
+    town.watch.move(hours=4)
+    phone = town.city.phones[person.member_id or UUID(int=0)]
+    body = {
+        "id": manager.new_id(),
+        "member": phone,
+        "started_at": MORNING.isoformat(),
+        "ended_at": (MORNING + timedelta(hours=2)).isoformat(),
+        "reason": "手机没电",
+    }
+    answer = await manager.send(desk(town, "/entries"), body)
+    assert (answer.status_code, answer.json()["data"]["grade"]) == (201, "C")
+    for more, code in (
+        ({"reason": " "}, (422, "reason_missing")),
+        ({"ended_at": MORNING.isoformat()}, (422, "minutes_invalid")),
+        ({"member": town.city.phones[town.city.manager_id]}, (403, "own_record")),
+        ({"member": "+8613999999999"}, (404, "not_found")),
+    ):
+        answer = await manager.send(desk(town, "/entries"), {**body, "id": manager.new_id(), **more})
+        assert problem(answer) == code
+
+
+async def test_shifts_are_planned_and_taken_back(town: Town, manager: Person, person: Person) -> None:
+    body = {
+        "id": manager.new_id(),
+        "starts_at": town.watch.now.isoformat(),
+        "ends_at": (town.watch.now + timedelta(hours=2)).isoformat(),
+        "grace_minutes": 5,
+        "capacity": 1,
+    }
+    for _ in range(2):
+        assert (await manager.send(desk(town, "/shifts"), body)).status_code == 201
+    answer = await person.send("/api/v1/check-ins", {"id": person.new_id(), "code": town.code()})
+    assert answer.json()["data"]["arrival"] == "on_time"
+    (shift,) = (await manager.get(desk(town, "/shifts"))).json()["shifts"]
+    assert (shift["people"], shift["capacity"], datetime.fromisoformat(shift["starts_at"])) == (1, 1, town.watch.now)
+    answer = await manager.send(f"/api/v1/shifts/{shift['id']}/cancellation", {})
+    assert answer.status_code == 201
+    assert (await manager.get(desk(town, "/shifts"))).json()["shifts"] == []
+
+
+async def test_a_scan_that_led_to_nothing_is_decided(town: Town, manager: Person, person: Person) -> None:
+    town.watch.move(hours=2)
+    answer = await person.send("/api/v1/check-outs", {"id": person.new_id(), "code": town.code()})
+    assert answer.status_code == 202
+    (scan,) = (await manager.get("/api/v1/astray-scans")).json()["scans"]
+    assert (scan["member_name"], scan["holds"]) == ("林一", ["nothing_open"])
+    body = {
+        "id": manager.new_id(),
+        "verdict": "enter",
+        "reason": "九点到的",
+        "other_at": MORNING.isoformat(),
+    }
+    answer = await manager.send(f"/api/v1/astray-scans/{scan['id']}/decision", body)
+    assert answer.json()["data"]["minutes"] == 120
+    assert (await manager.get("/api/v1/astray-scans")).json()["scans"] == []
+    answer = await manager.send(
+        f"/api/v1/astray-scans/{scan['id']}/decision", {**body, "id": manager.new_id(), "verdict": "dismiss"}
+    )
+    assert problem(answer) == (409, "already_decided")
+
+
+async def test_other_stations_are_not_there(town: Town, manager: Person) -> None:
+    async with town.bank.engine.begin() as connection:
+        far = await town.city.add_station(connection, region_id=town.city.other_community_id)
+    path = f"/api/v1/stations/{far.number}"
+    for rest in ("/people", "/shifts"):
+        assert problem(await manager.get(path + rest)) == (404, "not_found")
+    assert problem(await manager.send(path + "/posters", {"id": manager.new_id()})) == (404, "not_found")
+    assert (await manager.get(f"/stations/{far.number}")).status_code == 404
+
+
+# Pages.
+
+
+def field(page: str, name: str) -> str:
+    """The value of a hidden field."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found, page
+    return found[1]
+
+
+async def post(person: Person, page_path: str, path: str, **fields: Any) -> Any:
+    """Fill the form of a page of ours, as a browser without JavaScript does."""
+    page = await person.get(page_path)
+    assert page.status_code == 200, page.text
+    sent = {"csrf": field(page.text, "csrf"), "id": field(page.text, "id"), **fields}
+    return await person.client.post(path, data=sent, headers={"Origin": person.address})
+
+
+async def test_posters_and_cards_tell_a_stranger_nothing(town: Town, manager: Person, person: Person) -> None:
+    poster = (await manager.send(desk(town, "/posters"), {"id": manager.new_id()})).json()["code"]
+    card = await card_of(person)
+    stranger = town.stranger()
+    for code in (poster, card):
+        page = await stranger.get(code)
+        assert page.status_code == 200
+        for secret in ("林", town.city.station.name_zh, town.city.station.name_en):
+            assert secret not in page.text
+        assert (await stranger.get(code[:-1] + ("0" if code[-1] != "0" else "1"))).status_code == 422
+        assert (await stranger.get(code[:5])).status_code == 422
+    # Reading changes nothing.
+    async with town.bank.engine.connect() as connection:
+        query = select(punch.c.id).where(punch.c.book_id == town.bank.book_id)
+        assert (await connection.execute(query)).all() == []
+
+
+async def test_a_poster_and_digits_on_pages(town: Town, manager: Person, person: Person) -> None:
+    poster = (await manager.send(desk(town, "/posters"), {"id": manager.new_id()})).json()["code"]
+    opened = await person.get(poster)
+    assert opened.status_code == 303
+    path = opened.headers["location"]
+    page = await person.get(path)
+    assert town.city.station.name_zh in page.text
+    code = field(page.text, "code")
+    done = await post(person, path, "/check-in", kind="in", code=code, digits=digits(town))
+    assert done.status_code == 303
+    assert "签到成功" in (await person.get(done.headers["location"])).text
+    # And by number, out again; wrong digits are said in words.
+    path, number = "/check-in/digits", town.city.station.number
+    wrong = await post(person, path, "/check-in", kind="out", digits="000000", station_number=number)
+    assert "数字不正确" in (await person.get(wrong.headers["location"])).text
+    done = await post(person, path, "/check-in", kind="out", digits=digits(town), station_number=number)
+    assert "签退成功" in (await person.get(done.headers["location"])).text
+
+
+async def test_a_poster_alone_on_pages(town: Town, manager: Person, person: Person) -> None:
+    poster = (await manager.send(desk(town, "/posters"), {"id": manager.new_id()})).json()["code"]
+    path = (await person.get(poster)).headers["location"]
+    code = field((await person.get(path)).text, "code")
+    done = await post(person, path, "/check-in", kind="in", code=code, digits="")
+    page = (await person.get(done.headers["location"])).text
+    assert "已开始计时" in page
+    assert "只扫了海报" in page
+
+
+async def test_a_late_code_on_pages(town: Town, person: Person) -> None:
+    code = town.code()
+    town.watch.move(hours=1)
+    opened = await person.get(f"/K/{code}")
+    assert opened.headers["location"] == f"/check-in/late?code={code}"
+    done = await post(person, opened.headers["location"], "/check-in", kind="in", code=code, late="1")
+    page = (await person.get(done.headers["location"])).text
+    assert "签到成功" in page
+    assert (await town.stranger().get(f"/K/{code}")).status_code == 410
+    town.watch.move(hours=72)
+    assert (await person.get(f"/K/{code}")).status_code == 410
+
+
+async def test_the_desk_on_pages(town: Town, manager: Person, person: Person) -> None:
+    number = town.city.station.number
+    path, phone = f"/stations/{number}", town.city.phones[person.member_id or UUID(int=0)]
+    card = await card_of(person)
+    done = await post(manager, path, f"{path}/cards", kind="in", code=card, pin="")
+    page = (await manager.get(done.headers["location"])).text
+    assert "已签到" in page
+    assert "林*" in page
+    assert "林一" not in page
+    done = await post(manager, path, f"{path}/cards", kind="in", code="nonsense", pin="")
+    assert "这不是时间银行的二维码" in (await manager.get(done.headers["location"])).text
+    # Home: the volunteer is asked, confirms, and is thanked.
+    assert "这是您本人吗" in (await person.get("/")).text
+    scan = re.search(r'name="punch" value="([^"]+)"', (await person.get("/card")).text)
+    assert scan
+    done = await post(person, "/card", "/card/confirm", punch=scan[1])
+    assert "谢谢" in (await person.get(done.headers["location"])).text
+
+    made = await post(manager, path, f"{path}/members", member=phone, deed="issue")
+    assert made.status_code == 200 or made.status_code == 303, made.text
+    assert "林一" in made.text
+    done = await post(manager, path, f"{path}/members", member=phone, deed="reset")
+    assert "密码已清除" in done.text
+    resident = town.city.phones[await town.join("甘老人")]
+    made = await post(manager, path, f"{path}/doors", member=resident)
+    assert re.search(r"data-door>\d{4} \d{4}<", made.text)
+    for name in ("doors", "members", "entries"):
+        refused = await post(manager, path, f"{path}/{name}", member="+8613999999999", reason="x")
+        assert refused.status_code == 422
+    done = await post(manager, path, f"{path}/shifts", day="2026-03-02", start="09:00", end="11:00", capacity="1")
+    assert done.status_code == 303, done.text
+    page = (await manager.get(path)).text
+    assert "需要 1 人" in page
+    shift_id = re.search(r"/shifts/([0-9a-f-]{36})", page)
+    assert shift_id
+    done = await post(manager, path, f"{path}/shifts/{shift_id[1]}")
+    assert "需要 1 人" not in (await manager.get(path)).text
+    refused = await post(manager, path, f"{path}/shifts", day="2026-03-02", start="11:00", end="09:00")
+    assert refused.status_code == 422
+    done = await post(manager, f"{path}/poster", f"{path}/poster")
+    assert "第 1 版" in (await manager.get(done.headers["location"])).text
+
+
+async def test_an_entry_and_a_scan_that_led_to_nothing_on_pages(town: Town, manager: Person, person: Person) -> None:
+    town.watch.move(hours=6)
+    path = f"/stations/{town.city.station.number}"
+    phone = town.city.phones[person.member_id or UUID(int=0)]
+    fields = {"member": phone, "day": "2026-03-02", "start": "09:00", "end": "10:30", "reason": "手机没电"}
+    done = await post(manager, path, f"{path}/entries", **fields)
+    assert "1小时30分钟" in (await manager.get(done.headers["location"])).text
+    await person.send("/api/v1/check-outs", {"id": person.new_id(), "code": town.code()})
+    page = (await manager.get("/queue")).text
+    assert "1 次没有结果的扫码" in page
+    scan = re.search(r"/queue/scans/[0-9a-f-]{36}", page)
+    assert scan
+    refused = await post(manager, scan[0], scan[0], verdict="enter", day="2026-03-02", time="", reason="x")
+    assert refused.status_code == 422
+    refused = await post(manager, scan[0], scan[0], verdict="dismiss", reason="")
+    assert (refused.status_code, "请填写理由" in refused.text) == (422, True)
+    done = await post(manager, scan[0], scan[0], verdict="enter", day="2026-03-02", time="14:00", reason="两点到的")
+    assert done.status_code == 303
+    assert "没有结果的扫码" not in (await manager.get("/queue")).text
+
+
+async def test_a_pin_is_chosen_and_refused_in_words(town: Town, person: Person) -> None:
+    await card_of(person)
+    refused = await post(person, "/card", "/card/pin", pin="123456")
+    assert "不能过于简单" in refused.text
+    done = await post(person, "/card", "/card/pin", pin=PIN)
+    assert "新的卡片密码即刻生效" in (await person.get(done.headers["location"])).text
+    refused = await post(person, "/card", "/card/pin", pin="604913", present="604913")
+    assert "这不是" in refused.text or "卡片密码不正确" in refused.text
+    done = await post(person, "/card", "/card")
+    assert "新卡已生成" in (await person.get(done.headers["location"])).text
+
+
+async def test_a_home_visit_on_pages(town: Town, manager: Person, person: Person) -> None:
+    resident = await town.volunteer("甘老人")
+    card = await card_of(resident)
+    assert (await resident.get(card)).headers["location"] == "/card"
+    path = (await person.get(card)).headers["location"]
+    page = await person.get(path)
+    assert "甘老人" not in page.text
+    fields = {"code": field(page.text, "code"), "station": str(town.city.station.id)}
+    done = await post(person, path, "/check-in", kind="in", **fields)
+    assert "签到成功" in (await person.get(done.headers["location"])).text
+    assert (await person.get("/check-in/door")).status_code == 200
+
+
+async def test_a_forgotten_check_out_is_told_on_the_home_page(town: Town, person: Person) -> None:
+    await person.send("/api/v1/check-ins", {"id": person.new_id(), "code": town.code()})
+    town.watch.move(minutes=town.city.station.cap_minutes)
+    async with town.bank.engine.begin() as connection:
+        assert await attendances.close_forgotten(connection, town.bank.book_id, town.watch.now) == 1
+    page = (await person.get("/")).text
+    assert "您没有签退" in page
+    assert "没有签退" in (await person.get("/records")).text
