@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from tests.api.people import Person, Town, problem
+from tests.earning import served, verified
 from tests.factories import PASSWORD
-from tests.service import served, verified
 
 RULES: dict[str, Any] = {
     "rate_points_per_hour": {"duty": 90},

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.earning import ask, assert_sound, owed, points, redeem, row_of, served, verified
 from tests.factories import MORNING, City, build_city
-from tests.service import ask, assert_sound, owed, points, redeem, row_of, served, verified
 from timebank import corrections, expiry, funds, inquiries, redemptions, verification
 from timebank.commit import Committer
 from timebank.corrections import Correct

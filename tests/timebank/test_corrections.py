@@ -9,8 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.factories import MORNING, City, build_city
-from tests.service import (
+from tests.earning import (
     assert_sound,
     correct,
     fund_points,
@@ -22,6 +21,7 @@ from tests.service import (
     verified,
     verify,
 )
+from tests.factories import MORNING, City, build_city
 from timebank import corrections, explain, funds, members, purses, verification
 from timebank.corrections import Correct
 from timebank.ids import uuid7

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.queries import balances
+from tests.earning import assert_sound, cancel, correct, owed, points, redeem, served, verified, verify
 from tests.factories import MORNING, City, build_city
-from tests.service import assert_sound, cancel, correct, owed, points, redeem, served, verified, verify
 from timebank import expiry, explain, purses
 from timebank.commands import Answer
 from timebank.jobs import JOBS

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.earning import ask, correct, decline, served, verified
 from tests.factories import MORNING, City, build_city
-from tests.service import ask, correct, decline, served, verified
 from timebank import corrections, inquiries, members
 from timebank.ids import uuid7
 from timebank.keys import Keys

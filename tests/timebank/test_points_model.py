@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.conftest import numbers
+from tests.earning import assert_sound, cancel, correct, fund_points, owed, redeem, served, verify
 from tests.factories import MORNING, City, build_city
-from tests.service import assert_sound, cancel, correct, fund_points, owed, redeem, served, verify
 from timebank import expiry, funds, purses, verification
 from timebank.keys import Keys
 

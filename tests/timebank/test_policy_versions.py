@@ -13,8 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from tests.earning import correct, row_of, served, verified, verify
 from tests.factories import MORNING, City, build_city
-from tests.service import correct, row_of, served, verified, verify
 from timebank import policies
 from timebank.commands import Answer
 from timebank.commit import Committer

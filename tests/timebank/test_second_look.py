@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.earning import served, verified, verify
 from tests.factories import MORNING, City, build_city
-from tests.service import served, verified, verify
 from timebank import records
 from timebank.keys import Keys
 from timebank.policy import Rules
