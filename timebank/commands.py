@@ -16,6 +16,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from timebank.errors import BankError
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -119,3 +121,40 @@ async def settle(
         actor_id, stored_hash, answer = known[command.id]
         result.append(answer if (actor_id, stored_hash) == (command.actor_id, digest) else ID_REUSED)
     return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A rare command, as administrators send them; `chosen` is all that was sent."""
+
+    id: UUID
+    actor_id: UUID
+    chosen: tuple[object, ...]
+
+    def content(self) -> tuple[object, ...]:
+        """What was sent."""
+        return self.chosen
+
+
+async def once(
+    connection: AsyncConnection,
+    book_id: int,
+    kind: str,
+    order: Order,
+    now: datetime,
+    act: Callable[[], Awaitable[dict[str, Any]]],
+) -> Answer:
+    """Carry out a rare command by `act`, which answers the data of "ok", unless it was carried out before.
+
+    A BankError becomes its refusal, which is remembered too; what `act` had written until then is taken back.
+    """
+
+    async def decide(_: list[Order]) -> list[Answer]:
+        try:
+            async with connection.begin_nested():
+                return [Answer("ok", await act())]
+        except BankError as error:
+            return [Answer(error.code, error.data)]
+
+    (answer,) = await settle(connection, book_id, kind, [order], now, decide)
+    return answer

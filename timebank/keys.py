@@ -29,8 +29,8 @@ MASTER_BYTES = 32
 # forged: the first are replaced within seconds, the second leave their digits.
 ROTATED = ("kek", "ticket")
 ROTATABLE = (*ROTATED, "station", "redemption")
-# What a new key would make unfindable: everybody's phone number, password, and which records are drawn.
-FIXED = ("phone_index", "pepper", "phone_code", "address", "draw")
+# What a new key would make unfindable: everybody's phone number, name, password, and which records are drawn.
+FIXED = ("phone_index", "name_index", "pepper", "phone_code", "address", "draw")
 PURPOSES = (*ROTATABLE, *FIXED)
 
 
@@ -91,6 +91,11 @@ class Keys:
     def phone_index(self) -> bytes:
         """Keys the hash by which a member is found from a phone number."""
         return self.derive("phone_index")
+
+    @cached_property
+    def name_index(self) -> bytes:
+        """Keys the hash by which members are found from a name."""
+        return self.derive("name_index")
 
     @cached_property
     def pepper(self) -> bytes:
