@@ -17,6 +17,7 @@ from litestar.types import HTTPScope
 
 from api.auth import visitor_of
 from api.problems import Problem
+from timebank import trail
 from timebank.counter import COUNTER_ROLES
 from timebank.records import QUEUE_ROLES
 
@@ -36,6 +37,8 @@ MACHINE = Access("machine")
 MANAGERS = Access("roles", QUEUE_ROLES)
 CLERKS = Access("roles", COUNTER_ROLES)
 ADMINS = Access("roles", ("admin",))
+# Who reads a branch's figures, funds and trail.
+READERS = Access("roles", trail.READERS)
 
 ACCESS: dict[str, Access] = {
     # Pages: the door.
@@ -183,6 +186,37 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/admin/rewards/{reward_id}/stock": ADMINS,
     "POST /api/v1/admin/rewards/{reward_id}/picture": ADMINS,
     "DELETE /api/v1/admin/rewards/{reward_id}/picture": ADMINS,
+    # Programs: an administrator's and an auditor's.
+    "GET /api/v1/stations/{station_id}": ADMINS,
+    "POST /api/v1/stations/{station_id}/changes": ADMINS,
+    "POST /api/v1/stations/{station_id}/state": ADMINS,
+    "POST /api/v1/stations/{station_id}/devices": ADMINS,
+    "POST /api/v1/stations/{station_id}/screens": ADMINS,
+    "POST /api/v1/devices/{device_id}/revocation": ADMINS,
+    "GET /api/v1/members": ADMINS,
+    "POST /api/v1/members": ADMINS,
+    "POST /api/v1/members/search": ADMINS,
+    "GET /api/v1/members/{member_id}": ADMINS,
+    "POST /api/v1/members/{member_id}/changes": ADMINS,
+    "POST /api/v1/members/{member_id}/suspension": ADMINS,
+    "POST /api/v1/members/{member_id}/reinstatement": ADMINS,
+    "POST /api/v1/members/{member_id}/password-reset": ADMINS,
+    "POST /api/v1/members/{member_id}/merger": ADMINS,
+    "GET /api/v1/roles": READERS,
+    "POST /api/v1/roles": ADMINS,
+    "POST /api/v1/roles/{grant_id}/end": ADMINS,
+    "GET /api/v1/regions": READERS,
+    "POST /api/v1/regions": ADMINS,
+    "POST /api/v1/regions/{region_id}/names": ADMINS,
+    "GET /api/v1/service-kinds": READERS,
+    "POST /api/v1/service-kinds": ADMINS,
+    "POST /api/v1/service-kinds/{service_kind_id}/changes": ADMINS,
+    "GET /api/v1/funds": READERS,
+    "POST /api/v1/funds": ADMINS,
+    "GET /api/v1/funds/{fund_id}/statement": READERS,
+    "POST /api/v1/funds/{fund_id}/fillings": ADMINS,
+    "GET /api/v1/figures": READERS,
+    "GET /api/v1/trail": READERS,
 }
 
 SAFE_METHODS = frozenset({"GET", "OPTIONS"})

@@ -40,6 +40,22 @@ PARAMETERS = {
         {"type": "string", "enum": ["goods", "service", "voucher", "honour"]},
     ),
     "reward_state": ("Only rewards in this state.", {"type": "string", "enum": ["open", "closed"]}),
+    "member_id": ("Only this member's.", {"type": "string", "format": "uuid"}),
+    "parent_id": ("Those right below this region.", {"type": "string", "format": "uuid"}),
+    "member_state": (
+        "Only members in this state.",
+        {"type": "string", "enum": ["active", "suspended", "erased", "merged"]},
+    ),
+    "station_state": ("Only stations in this state.", {"type": "string", "enum": ["open", "closed"]}),
+    "station_name": ("A part of the name, or the whole number.", {"type": "string", "maxLength": 80}),
+    "role": ("Only this role.", {"type": "string", "enum": ["manager", "clerk", "admin", "auditor"]}),
+    "role_state": ("Only roles that are so.", {"type": "string", "enum": ["current", "coming", "ended"]}),
+    "actor_id": ("Only what this member did.", {"type": "string", "format": "uuid"}),
+    "action": ("Only this action, `member.edit`, or all of a kind, `member`.", {"type": "string", "maxLength": 60}),
+    "subject_id": ("Only what was done to this thing.", {"type": "string", "format": "uuid"}),
+    "since": ("From this moment on.", {"type": "string", "format": "date-time"}),
+    "until": ("Before this moment.", {"type": "string", "format": "date-time"}),
+    "version": ("Where the page begins: `following` of the page before.", {"type": "integer", "minimum": 0}),
 }
 PATH_TYPES = {
     "uuid": {"type": "string", "format": "uuid"},

@@ -75,6 +75,14 @@ SENTENCES: dict[str, Sentence] = {
     "member_suspended": Sentence(
         403, "您的账号已暂停使用，请联系管理员。", "Your membership is suspended; please ask your station."
     ),
+    "checked_in": Sentence(
+        409, "两人中有人正在签到服务，请待签退后再合并。", "One of the two is checked in now; wait for the check-out."
+    ),
+    "kind_fixed": Sentence(
+        409,
+        "全市统一的服务项目不能改名或停用，只能调整顺序。",
+        "This kind belongs to the national catalogue: it can be moved, not renamed or retired.",
+    ),
     # Codes and check-ins.
     "code_malformed": Sentence(422, "这不是时间银行的二维码。", "This is not one of our codes."),
     "code_forged": Sentence(422, "二维码不是真实的签到码。", "This code is not genuine."),
@@ -172,6 +180,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "awaited": ("还有兑换未领取", "somebody has yet to collect it"),
     "before_start": ("结束早于开始", "it ends before it starts"),
     "outside_parent": ("不在上级区域内", "it lies outside the region above"),
+    "same": ("两者相同", "the two are the same"),
     "not_below_parent": ("级别不低于上级区域", "it does not stand below the region above"),
 }
 

@@ -8,7 +8,7 @@ from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.recognition import Recognition
-from timebank import sms
+from timebank import membership, sms
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import VERBS, Commits
 from timebank.database import create_engine
@@ -55,7 +55,7 @@ class Bank:
         committing = create_engine(settings.database_url, application_name="timebank commit", pool_size=len(VERBS))
         commits = Commits(committing, settings.book_id, keys, clock)
         await commits.start()
-        jobs = Jobs(engine, settings.book_id, clock)
+        jobs = Jobs(engine, settings.book_id, clock, more={"index_names": membership.indexing(keys)})
         jobs.start()
         return cls(settings, engine, keys, clock, commits, LocalSender(demo=settings.demo), jobs, committing)
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, FromClause, Row, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank.errors import NotFound
+from timebank.errors import NotAllowed, NotFound
 from timebank.tables import member, region, role_grant, station
 
 
@@ -36,12 +36,9 @@ GRANT_COLUMNS = (
 )
 
 
-def in_force(now: datetime) -> ColumnElement[bool]:
+def in_force(now: datetime, grant: FromClause = role_grant) -> ColumnElement[bool]:
     """The condition that a role grant holds at `now`: its start is included, its end is not."""
-    return and_(
-        role_grant.c.starts_at <= now,
-        or_(role_grant.c.ends_at.is_(None), role_grant.c.ends_at > now),
-    )
+    return and_(grant.c.starts_at <= now, or_(grant.c.ends_at.is_(None), grant.c.ends_at > now))
 
 
 async def grants(connection: AsyncConnection, book_id: int, actor_id: UUID, now: datetime) -> tuple[Grant, ...]:
@@ -65,6 +62,29 @@ def covers_region(
         in_force(now),
         role_grant.c.region_id == func.any(region.c.path),
     )
+
+
+def reaches(actor_id: Any, roles: Sequence[str], now: datetime) -> ColumnElement[bool]:
+    """WHERE fragment: the row of `region` lies in the actor's branch, or the row of `station` is the actor's own.
+
+    For what belongs to a region or to a station of it, both joined; the station's row may be missing.
+    """
+    own = role_grant.alias()
+    at_station = exists().where(
+        own.c.book_id == station.c.book_id,
+        own.c.member_id == actor_id,
+        own.c.role.in_(roles),
+        in_force(now, own),
+        own.c.station_id == station.c.id,
+    )
+    in_region = exists().where(
+        own.c.book_id == region.c.book_id,
+        own.c.member_id == actor_id,
+        own.c.role.in_(roles),
+        in_force(now, own),
+        own.c.region_id == func.any(region.c.path),
+    )
+    return or_(in_region, at_station)
 
 
 def in_branch(
@@ -211,3 +231,64 @@ async def visible_region(
     if row is None:
         raise NotFound(kind="region")
     return row
+
+
+async def visible_member(
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    actor_id: UUID,
+    roles: Sequence[str],
+    now: datetime,
+) -> Row[Any]:
+    """The member, when the actor holds one of `roles` on their region or above it; NotFound otherwise."""
+    query = (
+        select(member)
+        .join_from(member, region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
+        .where(member.c.book_id == book_id, member.c.id == member_id, covers_region(actor_id, roles, now))
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="member")
+    return row
+
+
+async def require_over(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, actor_id: UUID, now: datetime
+) -> None:
+    """Raise NotAllowed unless the actor may change who this member is and how they sign in.
+
+    That opens every role of theirs to whoever changes it. So nobody may for himself, nor for somebody with a role
+    outside his branch, nor for another administrator or auditor of the same region: who administers above them may.
+    """
+    if actor_id == member_id:
+        raise NotAllowed()
+    home = region.alias()
+    place = and_(
+        home.c.book_id == role_grant.c.book_id, home.c.id == func.coalesce(role_grant.c.region_id, station.c.region_id)
+    )
+    query = (
+        select(role_grant.c.role, role_grant.c.region_id, role_grant.c.station_id, home.c.path)
+        .join_from(
+            role_grant,
+            station,
+            and_(station.c.book_id == role_grant.c.book_id, station.c.id == role_grant.c.station_id),
+            isouter=True,
+        )
+        .join(home, place)
+        .where(
+            role_grant.c.book_id == book_id,
+            role_grant.c.member_id == member_id,
+            or_(role_grant.c.ends_at.is_(None), role_grant.c.ends_at > now),
+        )
+    )
+    branches = {
+        grant.region_id for grant in await grants(connection, book_id, actor_id, now) if grant.role == "admin"
+    } - {None}
+    for theirs in await connection.execute(query):
+        above = branches & set(theirs.path)
+        if theirs.role in ("admin", "auditor"):
+            above -= {theirs.region_id}
+        if not above:
+            raise NotAllowed()

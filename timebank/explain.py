@@ -110,9 +110,11 @@ async def lines(
     """A member's statement of points or of minutes (`Unit`), the latest first. Raises CursorInvalid."""
     cursor = Cursor.read(before)
     own: dict[UUID, Row[Any]] = {}
+    # Whoever was merged into this member earned and spent in accounts of their own.
+    people = [member_id, *await purses.merged_ids(connection, book_id, member_id)]
     if unit == "point":
-        own = await purse_rows(connection, book_id, member_id)
-    accounts = list(own) if unit == "point" else [purses.hours_account(member_id)]
+        own = await purse_rows(connection, book_id, people)
+    accounts = list(own) if unit == "point" else [purses.hours_account(person) for person in people]
     found = await purses.statement(connection, book_id, accounts, before=cursor, limit=limit + 1)
     shown = found[:limit]
     services = await served(
@@ -147,9 +149,9 @@ async def lines(
     return Lines(page, following)
 
 
-async def purse_rows(connection: AsyncConnection, book_id: int, member_id: UUID) -> dict[UUID, Row[Any]]:
-    """Every purse that a member ever had, by its account."""
-    rows = await connection.execute(select(purse).where(purse.c.book_id == book_id, purse.c.member_id == member_id))
+async def purse_rows(connection: AsyncConnection, book_id: int, people: list[UUID]) -> dict[UUID, Row[Any]]:
+    """Every purse that these members ever had, by its account."""
+    rows = await connection.execute(select(purse).where(purse.c.book_id == book_id, among(purse.c.member_id, people)))
     return {row.id: row for row in rows}
 
 

@@ -1,14 +1,18 @@
 """Funds: the money-like budgets behind every point. Each has one ledger account that never goes below zero."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import any_, func, insert, select
+from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, func, insert, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import postings, purses, regions, texts, trail
+from timebank import access, postings, purses, regions, texts, trail
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
-from timebank.tables import fund, region
+from timebank.tables import fund, record, region, station
 
 NAME_LIMIT = 80
 
@@ -94,6 +98,100 @@ async def fill(
         after={"points": points, "transfer_id": str(id)},
         now=now,
     )
+
+
+async def require(
+    connection: AsyncConnection, book_id: int, fund_id: UUID, *, actor_id: UUID, roles: Sequence[str], now: datetime
+) -> Row[Any]:
+    """The fund, with its region's names, when the actor holds one of `roles` on its region; `NotFound` otherwise."""
+    query = (
+        select(fund, region.c.name_zh.label("region_zh"), region.c.name_en.label("region_en"))
+        .join_from(fund, region, and_(region.c.book_id == fund.c.book_id, region.c.id == fund.c.region_id))
+        .where(fund.c.book_id == book_id, fund.c.id == fund_id, access.covers_region(actor_id, roles, now))
+    )
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="fund")
+    return row
+
+
+async def listed(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    actor_id: UUID,
+    roles: Sequence[str],
+    now: datetime,
+    region_id: UUID | None = None,
+    before: Cursor | None = None,
+    limit: int = 20,
+) -> Page:
+    """The funds of the regions of the actor's branch, the latest first; of one region and below it."""
+    query: Select[Any] = (
+        select(fund, region.c.name_zh.label("region_zh"), region.c.name_en.label("region_en"))
+        .join_from(fund, region, and_(region.c.book_id == fund.c.book_id, region.c.id == fund.c.region_id))
+        .where(fund.c.book_id == book_id, access.covers_region(actor_id, roles, now))
+    )
+    if region_id is not None:
+        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
+    if before is not None:
+        query = query.where(tuple_(fund.c.created_at, fund.c.id) < tuple_(*before))
+    query = query.order_by(fund.c.created_at.desc(), fund.c.id.desc()).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "created_at")
+
+
+@dataclass(frozen=True, slots=True)
+class FundLine:
+    """One posting of a fund. `amount` is below zero when points left it; `balance` is what it held afterwards.
+
+    Points for service name the record, and its station in both languages.
+    """
+
+    version: int
+    transfer_id: UUID
+    kind: str
+    recorded_at: datetime
+    amount: int
+    balance: int
+    record_id: UUID | None
+    station_zh: str | None
+    station_en: str | None
+
+
+async def statement(
+    connection: AsyncConnection, book_id: int, fund_id: UUID, *, before: int | None = None, limit: int = 50
+) -> tuple[list[FundLine], int | None]:
+    """What went in and out, the latest first, and where the next page begins (None on the last).
+
+    Who asks has been let through by `require`.
+    """
+    found = await purses.fund_statement(connection, book_id, fund_id, before=before, limit=limit + 1)
+    shown = found[:limit]
+    served = {UUID(line.source["record_id"]) for line in shown if "record_id" in line.source}
+    query: Select[Any] = (
+        select(record.c.id, station.c.name_zh, station.c.name_en)
+        .join_from(record, station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
+        .where(record.c.book_id == book_id, record.c.id == any_(literal(list(served), ARRAY(Uuid))))
+    )
+    places = {row.id: row for row in await connection.execute(query)}
+    lines = []
+    for line in shown:
+        record_id = UUID(line.source["record_id"]) if "record_id" in line.source else None
+        place = places.get(record_id)
+        lines.append(
+            FundLine(
+                version=line.version,
+                transfer_id=line.transfer_id,
+                kind=line.code,
+                recorded_at=line.recorded_at,
+                amount=line.amount,
+                balance=line.balance,
+                record_id=record_id,
+                station_zh=place.name_zh if place else None,
+                station_en=place.name_en if place else None,
+            )
+        )
+    return lines, shown[-1].version if len(found) > limit else None
 
 
 async def nearest(connection: AsyncConnection, book_id: int, region_id: UUID) -> UUID:

@@ -6,7 +6,7 @@ next turn. Nothing depends on when a job runs: what has timed out counts as time
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -34,7 +34,17 @@ log = structlog.get_logger(__name__)
 class Jobs:
     """Runs every job once a turn, until stopped."""
 
-    def __init__(self, engine: AsyncEngine, book_id: int, clock: Clock, *, turn_seconds: float = TURN_SECONDS) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        book_id: int,
+        clock: Clock,
+        *,
+        more: Mapping[str, Job] | None = None,
+        turn_seconds: float = TURN_SECONDS,
+    ) -> None:
+        # `more`: jobs that need what only the process has, its keys for one.
+        self.jobs = {**JOBS, **(more or {})}
         self.engine = engine
         self.book_id = book_id
         self.clock = clock
@@ -62,8 +72,8 @@ class Jobs:
 
     async def turn(self) -> dict[str, int]:
         """Run each job until it finds nothing more to do; answers how many rows each settled."""
-        settled = dict.fromkeys(JOBS, 0)
-        for name, job in JOBS.items():
+        settled = dict.fromkeys(self.jobs, 0)
+        for name, job in self.jobs.items():
             try:
                 for _ in range(BATCHES_PER_TURN):
                     async with self.engine.begin() as connection:

@@ -29,9 +29,9 @@ MASTER_BYTES = 32
 # forged: the first are replaced within seconds, the second leave their digits.
 ROTATED = ("kek", "ticket")
 ROTATABLE = (*ROTATED, "station", "redemption")
-# What a new key would make unfindable or worthless: everybody's phone number, password and card, the posters on the
-# walls, and which records are drawn.
-FIXED = ("phone_index", "pepper", "phone_code", "address", "draw", "poster", "card", "door")
+# What a new key would make unfindable or worthless: everybody's phone number, name, password and card, the posters on
+# the walls, and which records are drawn.
+FIXED = ("phone_index", "name_index", "pepper", "phone_code", "address", "draw", "poster", "card", "door")
 PURPOSES = (*ROTATABLE, *FIXED)
 
 
@@ -107,6 +107,11 @@ class Keys:
     def phone_index(self) -> bytes:
         """Keys the hash by which a member is found from a phone number."""
         return self.derive("phone_index")
+
+    @cached_property
+    def name_index(self) -> bytes:
+        """Keys the hash by which members are found from a name."""
+        return self.derive("name_index")
 
     @cached_property
     def pepper(self) -> bytes:

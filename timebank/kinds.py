@@ -4,18 +4,29 @@ The seven helps 七助 say whom somebody stands by, the four elder aids 四助 w
 community kinds cover the rest.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import trail
+from timebank import access, texts, trail
+from timebank.errors import BankError, Conflict, Invalid, NotAllowed, NotFound
 from timebank.ids import uuid7
-from timebank.tables import service_kind
+from timebank.tables import region, service_kind
+
+NAME_LIMIT = 40
+HIGHEST_POSITION = 1_000_000
+
+
+class KindFixed(BankError):
+    """The kind belongs to the national catalogue, and is neither renamed nor retired."""
+
+    code = "kind_fixed"
 
 
 class Kind(NamedTuple):
@@ -76,6 +87,130 @@ async def install(connection: AsyncConnection, book_id: int, *, now: datetime, a
                 now=now,
             )
     return added
+
+
+async def require_keeper(connection: AsyncConnection, book_id: int, actor_id: UUID | None, now: datetime) -> None:
+    """Raise NotAllowed unless the actor, or the operator, administers the whole book: it has one catalogue."""
+    if actor_id is None:
+        return
+    held = await access.grants(connection, book_id, actor_id, now)
+    root = await connection.scalar(select(region.c.id).where(region.c.book_id == book_id, region.c.parent_id.is_(None)))
+    if not any(grant.role == "admin" and grant.region_id == root for grant in held):
+        raise NotAllowed()
+
+
+async def add(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    code: str,
+    name_zh: str,
+    name_en: str,
+    id: UUID,
+    now: datetime,
+    position: int | None = None,
+    actor_id: UUID | None = None,
+) -> UUID:
+    """Add a kind of the community's own, at the end unless `position` says otherwise.
+
+    `code` is lower-case letters, digits and underscores, and never changes. Errors: `role_not_allowed` (the actor does
+    not administer the whole book), `invalid` (code, names, position), `conflict` (code).
+    """
+    await require_keeper(connection, book_id, actor_id, now)
+    if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", code):
+        raise Invalid(field="code", reason="code")
+    last = await connection.scalar(
+        select(func.coalesce(func.max(service_kind.c.position), 0)).where(service_kind.c.book_id == book_id)
+    )
+    values = {
+        "code": code,
+        "catalogue": "community",
+        "name_zh": texts.line("name_zh", name_zh, NAME_LIMIT),
+        "name_en": texts.line("name_en", name_en, NAME_LIMIT),
+        "position": min((last or 0) + 10, HIGHEST_POSITION) if position is None else checked_position(position),
+    }
+    added = await connection.execute(
+        insert(service_kind)
+        .values(book_id=book_id, id=id, **values)
+        .on_conflict_do_nothing(index_elements=["book_id", "code"])
+        .returning(service_kind.c.id)
+    )
+    if added.one_or_none() is None:
+        raise Conflict(field="code")
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="service_kind.add",
+        subject_kind="service_kind",
+        subject_id=id,
+        after=values,
+        now=now,
+    )
+    return id
+
+
+async def edit(
+    connection: AsyncConnection,
+    book_id: int,
+    kind_id: UUID,
+    *,
+    now: datetime,
+    name_zh: str | None = None,
+    name_en: str | None = None,
+    position: int | None = None,
+    active: bool | None = None,
+    actor_id: UUID | None = None,
+) -> None:
+    """Rename a kind, move it in the list, retire it or bring it back; what is None stays.
+
+    The seven helps and the four aids are counted the same everywhere: they can only be moved. A kind that is retired
+    stays on the records and stations that have it, and is not offered any more. Errors: `role_not_allowed`,
+    `not_found`, `kind_fixed`, `invalid`.
+    """
+    await require_keeper(connection, book_id, actor_id, now)
+    query = select(service_kind).where(service_kind.c.book_id == book_id, service_kind.c.id == kind_id)
+    row = (await connection.execute(query.with_for_update())).one_or_none()
+    if row is None:
+        raise NotFound(kind="service_kind")
+    values = {
+        "name_zh": row.name_zh if name_zh is None else texts.line("name_zh", name_zh, NAME_LIMIT),
+        "name_en": row.name_en if name_en is None else texts.line("name_en", name_en, NAME_LIMIT),
+        "position": row.position if position is None else checked_position(position),
+        "active": row.active if active is None else active,
+    }
+    changed = {name for name, value in values.items() if value != getattr(row, name)}
+    if row.catalogue != "community" and changed - {"position"}:
+        raise KindFixed()
+    if not changed:
+        return
+    await connection.execute(
+        update(service_kind).where(service_kind.c.book_id == book_id, service_kind.c.id == kind_id).values(**values)
+    )
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="service_kind.edit",
+        subject_kind="service_kind",
+        subject_id=kind_id,
+        before={name: getattr(row, name) for name in sorted(changed)},
+        after={name: values[name] for name in sorted(changed)},
+        now=now,
+    )
+
+
+def checked_position(position: int) -> int:
+    """A place in the list that the column can hold."""
+    if not 0 <= position <= HIGHEST_POSITION:
+        raise Invalid(field="position", reason="range")
+    return position
+
+
+async def everything(connection: AsyncConnection, book_id: int) -> Sequence[Row[Any]]:
+    """Every kind, retired ones too, in the order of the catalogue."""
+    query = select(service_kind).where(service_kind.c.book_id == book_id)
+    return (await connection.execute(query.order_by(service_kind.c.position, service_kind.c.code))).all()
 
 
 async def catalogue(connection: AsyncConnection, book_id: int) -> Sequence[Row[Any]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,8 @@ LOCALES = ("zh-CN", "en")
 OWN_ACTIONS = ("member.password", "member.erase")
 # A number typed without a country code is one of here.
 HOME_COUNTRY = "CN"
+# Whose row stands for nobody any more.
+GONE = ("erased", "merged")
 
 
 class PhoneTaken(BankError):
@@ -47,6 +50,12 @@ def normal_phone(phone: str) -> str:
 def phone_index(keys: Keys, phone: str) -> bytes:
     """The keyed hash under which the table knows a phone number; `Invalid` as `normal_phone`."""
     return hmac.new(keys.phone_index, normal_phone(phone).encode(), hashlib.sha256).digest()
+
+
+def name_index(keys: Keys, name: str) -> bytes:
+    """The keyed hash under which the table knows a name, however it is spaced and capitalised."""
+    plain = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return hmac.new(keys.name_index, plain.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
 
 
 def check_locale(locale: str) -> None:
@@ -90,6 +99,7 @@ async def add(
             data_key=sealed.data_key,
             personal=sealed.personal,
             phone_index=phone_index(keys, phone) if phone else None,
+            name_index=name_index(keys, name),
             password_hash=await passwords.hashed(keys, password) if password is not None else None,
             locale=locale,
             state="active",
@@ -120,6 +130,15 @@ async def by_id(connection: AsyncConnection, book_id: int, member_id: UUID) -> R
     if row is None:
         raise NotFound(kind="member")
     return row
+
+
+async def require(
+    connection: AsyncConnection, book_id: int, member_id: UUID, actor_id: UUID | None, now: datetime
+) -> Row[Any]:
+    """The member, when they exist and the actor, unless the operator, administers their region; else `NotFound`."""
+    if actor_id is None:
+        return await by_id(connection, book_id, member_id)
+    return await access.visible_member(connection, book_id, member_id, actor_id=actor_id, roles=("admin",), now=now)
 
 
 async def by_phone(connection: AsyncConnection, book_id: int, keys: Keys, phone: str) -> Row[Any] | None:
@@ -199,6 +218,7 @@ async def erase(
         "data_key": None,
         "personal": None,
         "phone_index": None,
+        "name_index": None,
         "password_hash": None,
         "household_id": None,
     }
@@ -213,6 +233,10 @@ async def erase(
         update(card)
         .where(card.c.book_id == book_id, card.c.member_id == member_id, card.c.revoked_at.is_(None))
         .values(revoked_at=now)
+    )
+    # Who they were before two members became one is forgotten with them.
+    await connection.execute(
+        update(member).where(member.c.book_id == book_id, member.c.merged_into == member_id).values(**nothing)
     )
     await end_sessions(connection, book_id, member_id)
 
@@ -234,12 +258,13 @@ async def change(
     actor_id: UUID | None,
 ) -> None:
     """Change the row of a member who is not erased, and say so in the trail, without the values of secrets."""
-    row = await by_id(connection, book_id, member_id)
-    if actor_id != member_id or action not in OWN_ACTIONS:
-        await regions.require(connection, book_id, row.region_id, actor_id, now)
+    for_oneself = action in OWN_ACTIONS and actor_id == member_id
+    row = await require(connection, book_id, member_id, None if for_oneself else actor_id, now)
+    if actor_id is not None and not for_oneself:
+        await access.require_over(connection, book_id, member_id, actor_id=actor_id, now=now)
     changed = await connection.execute(
         update(member)
-        .where(member.c.book_id == book_id, member.c.id == member_id, member.c.state != "erased")
+        .where(member.c.book_id == book_id, member.c.id == member_id, member.c.state.not_in(GONE))
         .values(**values, version=member.c.version + 1)
         .returning(member.c.state)
     )

@@ -13,13 +13,8 @@ from timebank.errors import NotFound
 from timebank.tables import attendance, fund, member, record, region, service_kind, station
 
 
-async def stations(
-    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
-) -> Sequence[Row[Any]]:
-    """The stations where the actor holds one of `roles`, by number, with their region and fund.
-
-    `people_in` counts who is checked in, `waiting` the records that nobody has decided yet.
-    """
+def of_stations() -> Select[Any]:
+    """Stations, each with its region and fund, and what goes on there: `people_in`, `waiting`."""
     people_in = (
         select(func.count())
         .where(
@@ -34,7 +29,7 @@ async def stations(
         .where(record.c.book_id == station.c.book_id, record.c.station_id == station.c.id, record.c.state == "waiting")
         .scalar_subquery()
     )
-    query: Select[Any] = (
+    return (
         select(
             station.c.id,
             station.c.number,
@@ -51,9 +46,18 @@ async def stations(
         )
         .join_from(station, region, and_(region.c.book_id == station.c.book_id, region.c.id == station.c.region_id))
         .join(fund, and_(fund.c.book_id == station.c.book_id, fund.c.id == station.c.fund_id))
-        .where(station.c.book_id == book_id, access.in_branch(actor_id, roles, now))
-        .order_by(station.c.number)
     )
+
+
+async def stations(
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
+) -> Sequence[Row[Any]]:
+    """The stations where the actor holds one of `roles`, by number, with their region and fund.
+
+    `people_in` counts who is checked in, `waiting` the records that nobody has decided yet.
+    """
+    query = of_stations().where(station.c.book_id == book_id, access.in_branch(actor_id, roles, now))
+    query = query.order_by(station.c.number)
     rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
     return rows
 
@@ -69,7 +73,7 @@ async def sums(
         .join_from(member, region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
         .where(
             member.c.book_id == book_id,
-            member.c.state != "erased",
+            member.c.state.not_in(("erased", "merged")),
             access.covers_region(actor_id, roles, now),
         )
     )

@@ -13,6 +13,7 @@
     unexpire      the reversal of expire   the correction; in its group
     fulfil        held        fulfilled    the hand-over, a command; the redemption where nobody hands over
     undo_fulfil   the reversal of a fulfil the hand-over
+    merge         hours/purse hours/purse  the command and the account; a release that comes later: the release
 
 Ids follow from what is posted, so a record is credited once and a redemption ended once, whatever is sent again. What
 comes here was decided under locks; each function posts all of a batch in one call, the last of its transaction.
@@ -404,7 +405,78 @@ async def release(connection: AsyncConnection, book_id: int, parts: Sequence[Par
         for each in parts
     ]
     await purses.reopen(connection, book_id, {each.purse_id for each in parts}, now)
+    await post_all(connection, book_id, [*batch, *await onward(connection, book_id, parts, now)], now)
+
+
+async def onward(connection: AsyncConnection, book_id: int, parts: Sequence[Part], now: datetime) -> list[Transfer]:
+    """What came back to the purse of a member who was merged goes on to the survivor's, of the same fund and day."""
+    kept = await purses.merged_purses(connection, book_id, {each.purse_id for each in parts})
+    await purses.open_accounts(
+        connection, book_id, member_ids=(), purses={(row.merged_into, row.fund_id, row.expires_on) for row in kept}
+    )
+    survivors = {row.id: row for row in kept}
+    return [
+        Transfer(
+            id=uuid5(each.transfer_id, "merge"),
+            debit_id=each.purse_id,
+            credit_id=purses.purse_account(row.merged_into, row.fund_id, row.expires_on),
+            unit=POINT,
+            amount=each.points,
+            code="merge",
+            occurred_at=now,
+            source={"merged_id": str(row.member_id), "member_id": str(row.merged_into)},
+        )
+        for each in parts
+        if (row := survivors.get(each.purse_id))
+    ]
+
+
+async def merge(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    id: UUID,
+    from_id: UUID,
+    into_id: UUID,
+    actor_id: UUID | None,
+    now: datetime,
+) -> tuple[int, int]:
+    """Empty one member's hours and purses into another's, of the same fund and last day; answers minutes and points.
+
+    Both are locked, and nothing is posted to the first any more. Raises Unpostable.
+    """
+    minutes = await purses.hours(connection, book_id, from_id)
+    full = [each for each in await purses.purses_of(connection, book_id, [from_id]) if each.points]
+    await purses.open_accounts(
+        connection,
+        book_id,
+        member_ids=[into_id] if minutes else [],
+        purses={(into_id, each.fund_id, each.expires_on) for each in full},
+    )
+    moves = [
+        (each.id, purses.purse_account(into_id, each.fund_id, each.expires_on), POINT, each.points) for each in full
+    ]
+    if minutes:
+        moves.append((purses.hours_account(from_id), purses.hours_account(into_id), MINUTE, minutes))
+    batch = [
+        Transfer(
+            id=uuid5(id, f"merge/{debit_id}"),
+            debit_id=debit_id,
+            credit_id=credit_id,
+            unit=unit,
+            amount=amount,
+            code="merge",
+            occurred_at=now,
+            source={
+                "merged_id": str(from_id),
+                "member_id": str(into_id),
+                "actor_id": str(actor_id) if actor_id else None,
+            },
+        )
+        for debit_id, credit_id, unit, amount in moves
+    ]
     await post_all(connection, book_id, batch, now)
+    return minutes, sum(each.points for each in full)
 
 
 async def fulfil(connection: AsyncConnection, book_id: int, handed: Sequence[Handed], now: datetime) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import ARRAY, Row, Uuid, and_, any_, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,10 +25,11 @@ from ledger.audit import Progress, Report, audit
 from ledger.export import DIALECTS, journal
 from ledger.model import Account, LedgerError
 from ledger.queries import Line, balances, joint_statement
+from ledger.queries import statement as account_statement
 from ledger.tables import account
 from ledger.tables import book as book_table
 from timebank.errors import Conflict, Invalid
-from timebank.tables import policy_version, purse
+from timebank.tables import member, policy_version, purse
 
 __all__ = ["DIALECTS", "LedgerError", "Progress", "Report", "audit", "journal"]
 
@@ -191,6 +192,27 @@ async def owed(connection: AsyncConnection, book_id: int, member_ids: Iterable[U
     return {member_id: max(0, -found.get(account_id, 0)) for account_id, member_id in accounts.items()}
 
 
+async def merged_purses(connection: AsyncConnection, book_id: int, ids: Iterable[UUID]) -> Sequence[Row[Any]]:
+    """Those of these purses whose member was merged: the columns of `purse` and `merged_into`, the survivor."""
+    query = (
+        select(purse, member.c.merged_into)
+        .join_from(purse, member, (member.c.book_id == purse.c.book_id) & (member.c.id == purse.c.member_id))
+        .where(
+            purse.c.book_id == book_id,
+            purse.c.id == any_(literal(list(ids), ARRAY(Uuid))),
+            member.c.merged_into.is_not(None),
+        )
+        .order_by(purse.c.id)
+    )
+    return (await connection.execute(query)).all()
+
+
+async def merged_ids(connection: AsyncConnection, book_id: int, member_id: UUID) -> list[UUID]:
+    """The members who were merged into this one: what their accounts tell is part of this one's story."""
+    query = select(member.c.id).where(member.c.book_id == book_id, member.c.merged_into == member_id)
+    return [row.id for row in await connection.execute(query.order_by(member.c.id))]
+
+
 async def hours(connection: AsyncConnection, book_id: int, member_id: UUID) -> int:
     """The verified minutes of a member."""
     account_id = hours_account(member_id)
@@ -214,3 +236,10 @@ async def fund_balances(connection: AsyncConnection, book_id: int, fund_ids: Seq
     accounts = {fund_account(fund_id): fund_id for fund_id in fund_ids}
     found = await balances(connection, book_id, list(accounts))
     return {accounts[id_]: points for id_, points in found.items()}
+
+
+async def fund_statement(
+    connection: AsyncConnection, book_id: int, fund_id: UUID, *, before: int | None, limit: int
+) -> list[Line]:
+    """The lines of a fund's account, newest first; `before` is the `version` of the last line of the page before."""
+    return await account_statement(connection, book_id, fund_account(fund_id), before=before, limit=limit)

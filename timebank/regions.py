@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, Select, exists, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, texts, trail
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import Conflict, Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.tables import LEVELS, region
@@ -101,6 +102,87 @@ async def add(
         now=now,
     )
     return id
+
+
+async def rename(
+    connection: AsyncConnection,
+    book_id: int,
+    region_id: UUID,
+    *,
+    name_zh: str,
+    name_en: str | None,
+    now: datetime,
+    actor_id: UUID | None = None,
+) -> None:
+    """Call a region otherwise; its code and its place in the tree stay. Errors: `not_found`, `invalid` (names)."""
+    row = await require(connection, book_id, region_id, actor_id, now)
+    names = {
+        "name_zh": texts.line("name_zh", name_zh, NAME_LIMIT),
+        "name_en": texts.line("name_en", name_en, NAME_LIMIT) if name_en else None,
+    }
+    before = {"name_zh": row.name_zh, "name_en": row.name_en}
+    if names == before:
+        return
+    await connection.execute(
+        update(region).where(region.c.book_id == book_id, region.c.id == region_id).values(**names)
+    )
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="region.rename",
+        subject_kind="region",
+        subject_id=region_id,
+        before=before,
+        after=names,
+        now=now,
+    )
+
+
+async def below(
+    connection: AsyncConnection,
+    book_id: int,
+    parent_id: UUID | None,
+    *,
+    actor_id: UUID,
+    roles: Sequence[str],
+    now: datetime,
+    after: Cursor | None = None,
+    limit: int = 100,
+) -> Page:
+    """The regions right below one of the actor's branch, the oldest first; with no parent, the tops of the branches.
+
+    Each row has the columns of `region` and `children`, how many regions stand right below it.
+    """
+    child, above = region.alias(), region.alias()
+    children = (
+        select(func.count())
+        .where(child.c.book_id == region.c.book_id, child.c.parent_id == region.c.id)
+        .scalar_subquery()
+        .label("children")
+    )
+    query: Select[Any] = select(region, children).where(
+        region.c.book_id == book_id, access.covers_region(actor_id, roles, now)
+    )
+    if parent_id is not None:
+        query = query.where(region.c.parent_id == parent_id)
+    else:
+        reached_from_above = exists().where(
+            above.c.book_id == region.c.book_id,
+            above.c.id == region.c.parent_id,
+            access.covers_region(actor_id, roles, now, region=above),
+        )
+        query = query.where(~reached_from_above)
+    if after is not None:
+        query = query.where(tuple_(region.c.created_at, region.c.id) > tuple_(*after))
+    query = query.order_by(region.c.created_at, region.c.id).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "created_at")
+
+
+async def path_to(connection: AsyncConnection, book_id: int, row: Row[Any]) -> Sequence[Row[Any]]:
+    """The regions from the root down to this one."""
+    query = select(region).where(region.c.book_id == book_id, region.c.id.in_(row.path))
+    return sorted((await connection.execute(query)).all(), key=lambda each: len(each.path))
 
 
 async def parent_of_new(

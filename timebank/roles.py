@@ -1,14 +1,23 @@
 """Roles: granted to a member on a branch of the region tree or on one station, for a time or until they are ended."""
 
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Select, and_, case, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, regions, stations, trail
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import Invalid, NotAllowed, NotFound
-from timebank.tables import ROLES, member, role_grant
+from timebank.tables import ROLES, member, region, role_grant, station
+
+
+class Place(NamedTuple):
+    """Where a role holds: on exactly one of the two."""
+
+    region_id: UUID | None
+    station_id: UUID | None
 
 
 async def grant(
@@ -39,11 +48,8 @@ async def grant(
         raise Invalid(field="ends_at", reason="before_start")
     if actor_id == member_id:
         raise NotAllowed()
-    if region_id is not None:
-        await regions.require(connection, book_id, region_id, actor_id, now)
-    if station_id is not None:
-        await stations.require(connection, book_id, station_id, actor_id, now)
-    if (await members.by_id(connection, book_id, member_id)).state == "erased":
+    place = await scope(connection, book_id, Place(region_id, station_id), actor_id, now)
+    if (await members.require(connection, book_id, member_id, actor_id, now)).state in members.GONE:
         raise NotFound(kind="member")
     await connection.execute(
         insert(role_grant).values(
@@ -76,6 +82,7 @@ async def grant(
             "ends_at": ends_at.isoformat() if ends_at else None,
         },
         now=now,
+        region_id=place,
     )
     return id
 
@@ -83,20 +90,19 @@ async def grant(
 async def revoke(
     connection: AsyncConnection, book_id: int, grant_id: UUID, *, now: datetime, actor_id: UUID | None = None
 ) -> None:
-    """End a role now. `not_found` when it is not in force, or outside the actor's branch."""
-    query = select(role_grant).where(role_grant.c.book_id == book_id, role_grant.c.id == grant_id, access.in_force(now))
+    """End a role now; one that has not begun never will. `not_found` when it has ended, or outside the branch."""
+    not_ended = or_(role_grant.c.ends_at.is_(None), role_grant.c.ends_at > now)
+    query = select(role_grant).where(role_grant.c.book_id == book_id, role_grant.c.id == grant_id, not_ended)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound(kind="grant")
     try:
-        if row.region_id is not None:
-            await regions.require(connection, book_id, row.region_id, actor_id, now)
-        else:
-            await stations.require(connection, book_id, row.station_id, actor_id, now)
+        place = await scope(connection, book_id, row, actor_id, now)
     except NotFound:
         raise NotFound(kind="grant") from None
+    ends_at = max(now, row.starts_at)
     await connection.execute(
-        update(role_grant).where(role_grant.c.book_id == book_id, role_grant.c.id == grant_id).values(ends_at=now)
+        update(role_grant).where(role_grant.c.book_id == book_id, role_grant.c.id == grant_id).values(ends_at=ends_at)
     )
     await raise_version(connection, book_id, row.member_id)
     await trail.write(
@@ -106,10 +112,71 @@ async def revoke(
         action="role.revoke",
         subject_kind="member",
         subject_id=row.member_id,
-        before={"grant_id": str(grant_id), "role": row.role},
-        after={"ends_at": now.isoformat()},
+        before={"grant_id": str(grant_id), "role": row.role, "ends_at": row.ends_at and row.ends_at.isoformat()},
+        after={"ends_at": ends_at.isoformat()},
         now=now,
+        region_id=place,
     )
+
+
+async def scope(connection: AsyncConnection, book_id: int, grant: Any, actor_id: UUID | None, now: datetime) -> UUID:
+    """The region that a role lies in, of which the actor, unless the operator, is an administrator; or `NotFound`."""
+    if grant.region_id is not None:
+        region_id: UUID = (await regions.require(connection, book_id, grant.region_id, actor_id, now)).id
+    else:
+        region_id = (await stations.require(connection, book_id, grant.station_id, actor_id, now)).region_id
+    return region_id
+
+
+async def listed(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    actor_id: UUID,
+    now: datetime,
+    member_id: UUID | None = None,
+    role: str | None = None,
+    state: str | None = None,
+    before: Cursor | None = None,
+    limit: int = 50,
+) -> Page:
+    """The roles in the reader's branch, the latest given first.
+
+    Of one member, one `role`, or one `state`: "current", "coming" or "ended". Each row has the columns of `role_grant`,
+    `state`, and the names of its place: `region_zh`, `region_en` (of the station too), `station_zh`, `station_en`.
+    """
+    home = func.coalesce(role_grant.c.region_id, station.c.region_id)
+    stands = case(
+        (role_grant.c.ends_at <= now, "ended"), (role_grant.c.starts_at > now, "coming"), else_="current"
+    ).label("state")
+    query: Select[Any] = (
+        select(
+            role_grant,
+            stands,
+            region.c.name_zh.label("region_zh"),
+            region.c.name_en.label("region_en"),
+            station.c.name_zh.label("station_zh"),
+            station.c.name_en.label("station_en"),
+        )
+        .join_from(
+            role_grant,
+            station,
+            and_(station.c.book_id == role_grant.c.book_id, station.c.id == role_grant.c.station_id),
+            isouter=True,
+        )
+        .join(region, and_(region.c.book_id == role_grant.c.book_id, region.c.id == home))
+        .where(role_grant.c.book_id == book_id, access.reaches(actor_id, trail.READERS, now))
+    )
+    if member_id is not None:
+        query = query.where(role_grant.c.member_id == member_id)
+    if role is not None:
+        query = query.where(role_grant.c.role == role)
+    if state is not None:
+        query = query.where(stands == state)
+    if before is not None:
+        query = query.where(tuple_(role_grant.c.granted_at, role_grant.c.id) < tuple_(*before))
+    query = query.order_by(role_grant.c.granted_at.desc(), role_grant.c.id.desc()).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "granted_at")
 
 
 async def raise_version(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:

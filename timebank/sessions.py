@@ -253,7 +253,7 @@ async def find_all(
             session.c.book_id == book_id,
             session.c.token_hash == any_(literal(digests, ARRAY(LargeBinary))),
             session.c.expires_at > now,
-            member.c.state != "erased",
+            member.c.state.not_in(members.GONE),
         )
         .order_by(role_grant.c.role, role_grant.c.id)
     )

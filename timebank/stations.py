@@ -1,20 +1,30 @@
 """Stations, where service happens, and the devices there that show codes or scan cards."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Row, Table, func, select, update
+from sqlalchemy import Column, Row, Table, Uuid, any_, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, regions, texts, trail
+from timebank import access, overview, regions, texts, trail
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import Conflict, Invalid, NotFound
 from timebank.ids import uuid7
-from timebank.tables import device, fund, service_kind, station
+from timebank.tables import device, fund, region, service_kind, station
 
 NAME_LIMIT = 80
 ADDRESS_LIMIT = 200
+TEXT_LIMITS = {
+    "name_zh": NAME_LIMIT,
+    "name_en": NAME_LIMIT,
+    "address": ADDRESS_LIMIT,
+    "organising_unit": NAME_LIMIT,
+    "person_in_charge": NAME_LIMIT,
+}
 DEVICE_KINDS = ("screen", "kiosk", "scanner")
 
 
@@ -158,6 +168,125 @@ async def set_state(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What shall be different about a station; what is None stays."""
+
+    region_id: UUID | None = None
+    fund_id: UUID | None = None
+    service_kind_id: UUID | None = None
+    name_zh: str | None = None
+    name_en: str | None = None
+    address: str | None = None
+    organising_unit: str | None = None
+    person_in_charge: str | None = None
+    cap_minutes: int | None = None
+
+
+async def edit(
+    connection: AsyncConnection,
+    book_id: int,
+    station_id: UUID,
+    changes: Changes,
+    *,
+    now: datetime,
+    actor_id: UUID | None = None,
+) -> None:
+    """Change a station. Records that were made there keep what they say; points not yet paid come from the new fund.
+
+    Errors: `not_found` (station, region, fund, service kind), `invalid`.
+    """
+    await require(connection, book_id, station_id, actor_id, now)
+    query = select(station).where(station.c.book_id == book_id, station.c.id == station_id).with_for_update()
+    row = (await connection.execute(query)).one()
+    values: dict[str, Any] = {name: value for name, value in asdict(changes).items() if value is not None}
+    for name in TEXT_LIMITS.keys() & values.keys():
+        values[name] = texts.line(name, values[name], TEXT_LIMITS[name])
+    if not 1 <= values.get("cap_minutes", 1) <= 1440:
+        raise Invalid(field="cap_minutes", reason="range")
+    values = {name: value for name, value in values.items() if value != getattr(row, name)}
+    if not values:
+        return
+    if values.keys() & {"region_id", "fund_id"}:
+        place = await regions.require(connection, book_id, values.get("region_id", row.region_id), actor_id, now)
+        await require_fund(connection, book_id, values.get("fund_id", row.fund_id), place.path)
+    if "service_kind_id" in values:
+        await require_kind(connection, book_id, values["service_kind_id"])
+    await connection.execute(
+        update(station).where(station.c.book_id == book_id, station.c.id == station_id).values(**values)
+    )
+    written: dict[str, Any] = {
+        "actor_id": actor_id,
+        "subject_kind": "station",
+        "subject_id": station_id,
+        "now": now,
+        "before": {name: kept(getattr(row, name)) for name in sorted(values)},
+        "after": {name: kept(values[name]) for name in sorted(values)},
+    }
+    await trail.write(connection, book_id, action="station.edit", **written)
+    if "region_id" in values:
+        # The branch that loses a station sees that, too.
+        await trail.write(connection, book_id, action="station.move_out", region_id=row.region_id, **written)
+
+
+def kept(value: Any) -> Any:
+    """A value as the trail keeps it."""
+    return str(value) if isinstance(value, UUID) else value
+
+
+async def listed(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    actor_id: UUID,
+    roles: Sequence[str],
+    now: datetime,
+    region_id: UUID | None = None,
+    state: str | None = None,
+    name: str | None = None,
+    after: Cursor | None = None,
+    limit: int = 50,
+) -> Page:
+    """The stations of the actor's branch, the oldest first: of one region and below it, in one state, with a `name`.
+
+    `name` is a part of the name in either language, or the whole number. Rows are those of `overview.of_stations`.
+    """
+    query = overview.of_stations().add_columns(station.c.created_at)
+    query = query.where(station.c.book_id == book_id, access.in_branch(actor_id, roles, now))
+    if region_id is not None:
+        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
+    if state is not None:
+        query = query.where(station.c.state == state)
+    if name:
+        parts = [column.icontains(name, autoescape=True) for column in (station.c.name_zh, station.c.name_en)]
+        if name.isascii() and name.isdigit() and len(name) < 8:
+            parts.append(station.c.number == int(name))
+        query = query.where(or_(*parts))
+    if after is not None:
+        query = query.where(tuple_(station.c.created_at, station.c.id) > tuple_(*after))
+    query = query.order_by(station.c.created_at, station.c.id).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "created_at")
+
+
+async def new_screen(
+    connection: AsyncConnection,
+    book_id: int,
+    station_id: UUID,
+    *,
+    id: UUID,
+    now: datetime,
+    actor_id: UUID | None = None,
+) -> Row[Any]:
+    """Give a station a new screen in place of those it has: codes that the old ones still show are refused."""
+    await require(connection, book_id, station_id, actor_id, now)
+    for row in await devices(connection, book_id, station_id):
+        if row.kind == "screen":
+            await revoke_device(connection, book_id, row.id, now=now, actor_id=actor_id)
+    return await enrol_device(
+        connection, book_id, station_id=station_id, kind="screen", name="screen", id=id, now=now, actor_id=actor_id
+    )
+
+
 async def enrol_device(
     connection: AsyncConnection,
     book_id: int,
@@ -205,7 +334,10 @@ async def revoke_device(
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound(kind="device")
-    await require(connection, book_id, row.station_id, actor_id, now)
+    try:
+        await require(connection, book_id, row.station_id, actor_id, now)
+    except NotFound:
+        raise NotFound(kind="device") from None
     revoked = await connection.execute(
         update(device)
         .where(device.c.book_id == book_id, device.c.id == device_id, device.c.revoked_at.is_(None))
@@ -224,11 +356,12 @@ async def revoke_device(
         )
 
 
-async def devices(connection: AsyncConnection, book_id: int, station_id: UUID) -> list[Row[Any]]:
-    """The devices of a station that are not revoked, by number; its screen comes first."""
-    query = (
-        select(device)
-        .where(device.c.book_id == book_id, device.c.station_id == station_id, device.c.revoked_at.is_(None))
-        .order_by(device.c.number)
-    )
+async def devices(
+    connection: AsyncConnection, book_id: int, station_id: UUID, *, revoked: bool = False
+) -> list[Row[Any]]:
+    """The devices of a station by number, its screen first; those that are revoked only where that is asked for."""
+    query = select(device).where(device.c.book_id == book_id, device.c.station_id == station_id)
+    if not revoked:
+        query = query.where(device.c.revoked_at.is_(None))
+    query = query.order_by(device.c.number)
     return list((await connection.execute(query)).all())

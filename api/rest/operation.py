@@ -1,6 +1,6 @@
 """What every JSON route shares: how it is described, how its body is read and how its answer is written."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -153,6 +153,35 @@ def id_query(request: AnyRequest, name: str) -> UUID | None:
     try:
         return UUID(value)
     except ValueError:
+        raise Problem("invalid", {"field": name, "reason": "type"}) from None
+
+
+def choice_query(request: AnyRequest, name: str, choices: Collection[str]) -> str | None:
+    """A parameter that is one of a few words."""
+    value = text_query(request, name)
+    if value is not None and value not in choices:
+        raise Problem("invalid", {"field": name, "reason": "unknown"})
+    return value
+
+
+def number_query(request: AnyRequest, name: str) -> int | None:
+    """A parameter that is a whole number, not below zero."""
+    value = text_query(request, name)
+    if value is None:
+        return None
+    if not value.isascii() or not value.isdigit() or len(value) > 18:
+        raise Problem("invalid", {"field": name, "reason": "range"})
+    return int(value)
+
+
+def moment_query(request: AnyRequest, name: str) -> datetime | None:
+    """A parameter that is a moment with its offset."""
+    value = text_query(request, name)
+    if value is None:
+        return None
+    try:
+        return moment(name, msgspec.convert(value, Moment))
+    except msgspec.ValidationError:
         raise Problem("invalid", {"field": name, "reason": "type"}) from None
 
 

@@ -1,7 +1,7 @@
 """Stations: the ones somebody looks after, what their screens show, and new ones."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,18 +10,22 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from api.auth import member_of
+from api.deeds import Doing, doing
 from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
     Operation,
     ShortText,
-    body_of,
-    command_id,
+    choice_query,
+    cursor_of,
+    following,
     give,
+    id_query,
+    limit_of,
     reading,
     shaped,
-    writing,
+    text_query,
 )
 from api.state import bank_of
 from timebank import access, codes, overview, stations
@@ -52,9 +56,11 @@ class Station(Answered, frozen=True):
 
 
 class Stations(Answered, frozen=True):
-    """The stations that somebody looks after, by number."""
+    """One page of the stations that somebody looks after, the oldest first."""
 
     stations: list[Station]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class ScreenCode(Answered, frozen=True):
@@ -103,13 +109,101 @@ class OpenedStation(Answered, frozen=True):
     number: int
 
 
-@reading("/stations", Operation(Stations))
+class Device(Answered, frozen=True):
+    """A screen, a kiosk or a scanner of a station."""
+
+    id: UUID
+    number: int
+    kind: str
+    name: str
+    enrolled_at: datetime
+    revoked_at: datetime | None
+
+
+class StationWithDevices(Answered, frozen=True):
+    """Everything about a station."""
+
+    id: UUID
+    number: int
+    region_id: UUID
+    fund_id: UUID
+    service_kind_id: UUID
+    name_zh: str
+    name_en: str
+    address: str
+    organising_unit: str
+    person_in_charge: str
+    cap_minutes: int
+    state: str
+    created_at: datetime
+    devices: list[Device]
+
+
+class StationChanges(Body, frozen=True):
+    """What shall be different; what is left out stays."""
+
+    id: UUID
+    """UUID version 7, made by the sender and kept until there is an answer."""
+    region_id: UUID | None = None
+    fund_id: UUID | None = None
+    service_kind_id: UUID | None = None
+    name_zh: ShortText | None = None
+    name_en: ShortText | None = None
+    address: ShortText | None = None
+    organising_unit: ShortText | None = None
+    person_in_charge: ShortText | None = None
+    cap_minutes: Annotated[int, Meta(ge=1, le=1440)] | None = None
+
+
+class StationState(Body, frozen=True):
+    """Whether a station takes check-ins."""
+
+    id: UUID
+    """UUID version 7, made by the sender and kept until there is an answer."""
+    state: Literal["open", "closed"]
+
+
+class NewDevice(Body, frozen=True):
+    """A device to be enrolled."""
+
+    id: UUID
+    """UUID version 7, made by the sender; the device's id."""
+    kind: Literal["screen", "kiosk", "scanner"]
+    name: ShortText
+
+
+class DeviceCommand(Body, frozen=True):
+    """Nothing but an id."""
+
+    id: UUID
+    """UUID version 7, made by the sender and kept until there is an answer."""
+
+
+@reading(
+    "/stations",
+    Operation(
+        Stations,
+        refusals=("cursor_invalid", "invalid"),
+        query=("region_id", "station_state", "station_name", "cursor", "limit"),
+    ),
+)
 async def my_stations(request: AnyRequest) -> Response[Any]:
     """The stations of the branch."""
     bank, actor_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
-        rows = await overview.stations(connection, bank.book_id, actor_id=actor_id, roles=QUEUE_ROLES, now=bank.clock())
-    return give(Stations(stations=[shaped(row, Station) for row in rows]))
+        page = await stations.listed(
+            connection,
+            bank.book_id,
+            actor_id=actor_id,
+            roles=QUEUE_ROLES,
+            now=bank.clock(),
+            region_id=id_query(request, "region_id"),
+            state=choice_query(request, "station_state", ("open", "closed")),
+            name=text_query(request, "station_name"),
+            after=cursor_of(request),
+            limit=limit_of(request, 50),
+        )
+    return give(Stations(stations=[shaped(row, Station) for row in page.rows], following=following(page.following)))
 
 
 @reading("/stations/{number:int}/codes", Operation(ScreenCodes, refusals=("not_found",)))
@@ -135,22 +229,94 @@ async def screen_codes(request: AnyRequest, number: FromPath[int]) -> Response[A
     return give(ScreenCodes(now=now, slot_seconds=codes.SLOT_SECONDS, codes=shown))
 
 
-@writing("/stations", Operation(OpenedStation, NewStation, 201, ("not_found", "conflict")))
-async def add_station(request: AnyRequest) -> Response[Any]:
+@doing("/stations", NewStation, gives=OpenedStation)
+async def add_station(deed: Doing[NewStation]) -> dict[str, Any]:
     """Open a station, with a screen. Sent twice, it is opened once."""
-    bank, body, actor_id = bank_of(request), await body_of(request, NewStation), member_of(request).member_id
-    now = bank.clock()
-    async with bank.engine.begin() as connection:
-        known = [
-            row
-            for row in await overview.stations(connection, bank.book_id, actor_id=actor_id, roles=("admin",), now=now)
-            if row.id == body.id
-        ]
-        row = known[0] if known else None
-        if row is None:
-            values = {**msgspec.structs.asdict(body), "id": command_id(body.id)}
-            row = await stations.add(connection, bank.book_id, **values, now=now, actor_id=actor_id)
-    return give(OpenedStation(id=row.id, number=row.number), 201)
+    row = await stations.add(
+        deed.connection,
+        deed.bank.book_id,
+        **msgspec.structs.asdict(deed.body),
+        now=deed.now,
+        actor_id=deed.actor_id,
+    )
+    return {"number": row.number}
 
 
-handlers = [my_stations, screen_codes, add_station]
+@reading("/stations/{station_id:uuid}", Operation(StationWithDevices, refusals=("not_found",)))
+async def show_station(request: AnyRequest, station_id: FromPath[UUID]) -> Response[Any]:
+    """Everything about one station of the branch, for its administrators."""
+    bank = bank_of(request)
+    async with bank.engine.connect() as connection:
+        row = await access.visible_station(
+            connection,
+            bank.book_id,
+            station_id,
+            actor_id=member_of(request).member_id,
+            roles=("admin",),
+            now=bank.clock(),
+        )
+        found = await stations.devices(connection, bank.book_id, station_id, revoked=True)
+    return give(shaped(row, StationWithDevices, devices=[shaped(each, Device) for each in found]))
+
+
+@doing("/stations/{station_id:uuid}/changes", StationChanges)
+async def change_station(deed: Doing[StationChanges]) -> None:
+    """Change a station. Records that were made there keep what they say."""
+    values = msgspec.structs.asdict(deed.body)
+    values.pop("id")
+    await stations.edit(
+        deed.connection,
+        deed.bank.book_id,
+        deed.subject,
+        stations.Changes(**values),
+        now=deed.now,
+        actor_id=deed.actor_id,
+    )
+
+
+@doing("/stations/{station_id:uuid}/state", StationState)
+async def set_station_state(deed: Doing[StationState]) -> None:
+    """Close a station, or open it again. A closed one refuses check-ins; who is in can still check out."""
+    await stations.set_state(
+        deed.connection,
+        deed.bank.book_id,
+        deed.subject,
+        state=deed.body.state,
+        now=deed.now,
+        actor_id=deed.actor_id,
+    )
+
+
+@doing("/stations/{station_id:uuid}/devices", NewDevice)
+async def enrol_device(deed: Doing[NewDevice]) -> dict[str, Any]:
+    """Give a station one more device."""
+    row = await stations.enrol_device(
+        deed.connection,
+        deed.bank.book_id,
+        station_id=deed.subject,
+        kind=deed.body.kind,
+        name=deed.body.name,
+        id=deed.id,
+        now=deed.now,
+        actor_id=deed.actor_id,
+    )
+    return {"device_id": str(row.id), "number": row.number}
+
+
+@doing("/stations/{station_id:uuid}/screens", DeviceCommand)
+async def replace_screen(deed: Doing[DeviceCommand]) -> dict[str, Any]:
+    """Give a station a new screen in place of those it has: codes that the old ones still show are refused."""
+    row = await stations.new_screen(
+        deed.connection, deed.bank.book_id, deed.subject, id=deed.id, now=deed.now, actor_id=deed.actor_id
+    )
+    return {"device_id": str(row.id), "number": row.number}
+
+
+@doing("/devices/{device_id:uuid}/revocation", DeviceCommand)
+async def revoke_device(deed: Doing[DeviceCommand]) -> None:
+    """Refuse whatever a device shows or scans from now on."""
+    await stations.revoke_device(deed.connection, deed.bank.book_id, deed.subject, now=deed.now, actor_id=deed.actor_id)
+
+
+DEEDS = (add_station, change_station, set_station_state, enrol_device, replace_screen, revoke_device)
+handlers = [my_stations, show_station, screen_codes, *(deed.route for deed in DEEDS)]

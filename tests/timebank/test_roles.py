@@ -36,13 +36,21 @@ async def test_a_role_holds_from_its_start_until_it_is_ended(connection: AsyncCo
     assert await access.grants(connection, city.book_id, member_id, MORNING) == ()
     (held,) = await access.grants(connection, city.book_id, member_id, LATER)
     assert held == access.Grant(grant_id, "auditor", city.region_id, None)
-    with pytest.raises(NotFound):
-        await roles.revoke(connection, city.book_id, grant_id, now=MORNING)
     await roles.revoke(connection, city.book_id, grant_id, now=LATER)
     assert await access.grants(connection, city.book_id, member_id, LATER) == ()
     with pytest.raises(NotFound):
         await roles.revoke(connection, city.book_id, grant_id, now=LATER)
     assert (await members.by_id(connection, city.book_id, member_id)).version == 3
+
+
+async def test_a_role_that_has_not_begun_can_be_taken_back(connection: AsyncConnection, city: City) -> None:
+    member_id = await city.add_member(connection)
+    begins = MORNING + timedelta(days=30)
+    facts = {"member_id": member_id, "role": "auditor", "region_id": city.region_id, "id": city.new_id()}
+    grant_id = await roles.grant(connection, city.book_id, now=MORNING, starts_at=begins, **facts)
+    await roles.revoke(connection, city.book_id, grant_id, now=LATER)
+    for at in (MORNING, begins, begins + timedelta(days=1)):
+        assert await access.grants(connection, city.book_id, member_id, at) == ()
 
 
 @pytest.mark.parametrize(

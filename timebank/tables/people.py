@@ -32,17 +32,32 @@ member = Table(
     Column("personal", LargeBinary),
     # Keyed hash of the phone number: finds a member at sign-in without storing the number in clear.
     Column("phone_index", LargeBinary),
+    # Keyed hash of the name, for looking members up by it; many may share one.
+    Column("name_index", LargeBinary),
     words("password_hash", nullable=True),
     words("locale"),
     words("state"),
     # Raised whenever what the member may do changes, so that a cached session notices.
     Column("version", Integer, nullable=False, server_default=text("1")),
     moment("joined_at"),
+    # The member that this one turned out to be; what was theirs is that member's now.
+    Column("merged_into", Uuid),
     belongs_to("region_id", "region"),
+    belongs_to("merged_into", "member"),
     UniqueConstraint("book_id", "phone_index"),
-    CheckConstraint(one_of("state", "active", "suspended", "erased"), name="state"),
+    CheckConstraint(one_of("state", "active", "suspended", "erased", "merged"), name="state"),
+    CheckConstraint("(state = 'merged') = (merged_into IS NOT NULL)", name="merged"),
     CheckConstraint(one_of("locale", "zh-CN", "en"), name="locale"),
     Index(None, "book_id", "region_id"),
+    Index(None, "book_id", "name_index"),
+    Index(None, "book_id", "joined_at", "id"),
+    Index("member_merged_idx", "book_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
+    Index(
+        "member_unindexed_idx",
+        "book_id",
+        "id",
+        postgresql_where=text("name_index IS NULL AND data_key IS NOT NULL"),
+    ),
 )
 
 role_grant = Table(

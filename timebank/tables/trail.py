@@ -33,7 +33,10 @@ audit_entry = Table(
     Column("after", JSONB),
     Column("personal", LargeBinary),
     words("request_id", nullable=True),
+    # Whose branch it concerns; none: only those of the whole book see it.
+    Column("region_id", Uuid),
     Index(None, "book_id", "at"),
+    Index(None, "book_id", "region_id", "at"),
     Index(None, "book_id", "subject_id", "at"),
     Index(None, "book_id", "actor_id", "at"),
 )

@@ -1,0 +1,168 @@
+"""Two members who are one person become one: what the absorbed one had is the survivor's from then on.
+
+The ledger keeps the past as it was: hours and purses of the absorbed member are emptied into the survivor's by postings
+of code `merge`, of the same fund and last day, and the survivor's statement reads the old accounts too.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import access, members, postings, trail
+from timebank.errors import BankError, Invalid, NotFound
+from timebank.tables import attendance, card, member, record, redemption, role_grant
+
+# What goes over to the survivor, row by row, locked in this order. A test fails for a table that names a member and
+# stands neither here nor in KEPT.
+MOVED = (attendance, record, redemption)
+# What stays with the absorbed member, with the reason.
+KEPT = {
+    "card.member_id": "revoked: the survivor has a card of their own, or gets one",
+    "decision.actor_id": "who decided, under the id they had then",
+    "member.merged_into": "says where the absorbed member went",
+    "punch.member_id": "evidence is never changed; the attendance that it belongs to goes over",
+    "purse.member_id": "emptied; the survivor's own purse of the same fund and day is filled",
+    "redemption.ended_by": "who handed it over, under the id they had then",
+    "role_grant.member_id": "ended",
+    "session.member_id": "ended",
+}
+
+
+class CheckedIn(BankError):
+    """One of the two serves at this moment."""
+
+    code = "checked_in"
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What went over."""
+
+    minutes: int
+    points: int
+    records: int
+    redemptions: int
+
+
+async def merge(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    survivor_id: UUID,
+    absorbed_id: UUID,
+    id: UUID,
+    now: datetime,
+    actor_id: UUID | None,
+) -> Merged:
+    """Make one member of two. `id` is the command's, from which the postings' ids follow.
+
+    Errors: `invalid` (absorbed_id, reason `same`), `not_found` (either is outside the branch, erased, or was merged
+    before), `role_not_allowed` (see `access.require_over`, for both), `checked_in`.
+    """
+    if survivor_id == absorbed_id:
+        raise Invalid(field="absorbed_id", reason="same")
+    survivor, absorbed = await both(connection, book_id, (survivor_id, absorbed_id), actor_id, now)
+    serving = select(attendance.c.id).where(
+        attendance.c.book_id == book_id,
+        attendance.c.member_id.in_((survivor_id, absorbed_id)),
+        attendance.c.state == "open",
+    )
+    if (await connection.execute(serving.limit(1))).one_or_none() is not None:
+        raise CheckedIn()
+    moved = {}
+    for table in MOVED:
+        theirs = (table.c.book_id == book_id, table.c.member_id == absorbed_id)
+        await connection.execute(select(table.c.id).where(*theirs).order_by(table.c.id).with_for_update(key_share=True))
+        changed = await connection.execute(update(table).where(*theirs).values(member_id=survivor_id))
+        moved[table.name] = changed.rowcount
+    await close(connection, book_id, survivor, absorbed, now)
+    # In later statements than the locks: nothing of the absorbed member's moves any more.
+    minutes, points = await postings.merge(
+        connection, book_id, id=id, from_id=absorbed_id, into_id=survivor_id, actor_id=actor_id, now=now
+    )
+    result = Merged(minutes, points, moved["record"], moved["redemption"])
+    facts = {
+        "minutes": minutes,
+        "points": points,
+        "records": result.records,
+        "redemptions": result.redemptions,
+    }
+    for subject, action, other in (
+        (absorbed, "member.merge", {"merged_into": str(survivor_id)}),
+        (survivor, "member.absorb", {"absorbed_id": str(absorbed_id)}),
+    ):
+        await trail.write(
+            connection,
+            book_id,
+            actor_id=actor_id,
+            action=action,
+            subject_kind="member",
+            subject_id=subject.id,
+            before={"state": subject.state},
+            after={**other, **facts},
+            now=now,
+        )
+    return result
+
+
+async def both(
+    connection: AsyncConnection, book_id: int, ids: tuple[UUID, UUID], actor_id: UUID | None, now: datetime
+) -> tuple[Row[Any], Row[Any]]:
+    """The two rows, locked in order of ids, for an actor who may change both."""
+    for member_id in ids:
+        await members.require(connection, book_id, member_id, actor_id, now)
+    if actor_id is not None:
+        for member_id in ids:
+            await access.require_over(connection, book_id, member_id, actor_id=actor_id, now=now)
+    query = select(member).where(member.c.book_id == book_id, member.c.id.in_(ids)).order_by(member.c.id)
+    rows = {row.id: row for row in await connection.execute(query.with_for_update())}
+    if any(row.state in members.GONE for row in rows.values()):
+        raise NotFound(kind="member")
+    return rows[ids[0]], rows[ids[1]]
+
+
+async def close(
+    connection: AsyncConnection, book_id: int, survivor: Row[Any], absorbed: Row[Any], now: datetime
+) -> None:
+    """End the absorbed member: no roles, card, sessions, no way to sign in; whoever was merged into it follows."""
+    await connection.execute(
+        update(role_grant)
+        .where(
+            role_grant.c.book_id == book_id,
+            role_grant.c.member_id == absorbed.id,
+            role_grant.c.ends_at.is_(None) | (role_grant.c.ends_at > now),
+        )
+        .values(ends_at=func.greatest(role_grant.c.starts_at, now))
+    )
+    await connection.execute(
+        update(card)
+        .where(card.c.book_id == book_id, card.c.member_id == absorbed.id, card.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
+    await members.end_sessions(connection, book_id, absorbed.id)
+    await connection.execute(
+        update(member)
+        .where(member.c.book_id == book_id, member.c.merged_into == absorbed.id)
+        .values(merged_into=survivor.id)
+    )
+    await connection.execute(
+        update(member)
+        .where(member.c.book_id == book_id, member.c.id == absorbed.id)
+        .values(
+            state="merged",
+            merged_into=survivor.id,
+            phone_index=None,
+            password_hash=None,
+            version=member.c.version + 1,
+        )
+    )
+    await connection.execute(
+        update(member)
+        .where(member.c.book_id == book_id, member.c.id == survivor.id)
+        # Two who may not verify each other's hours do not begin to when one of them changes ids.
+        .values(household_id=survivor.household_id or absorbed.household_id, version=member.c.version + 1)
+    )
