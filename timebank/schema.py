@@ -41,6 +41,7 @@ DO $$ BEGIN
   IF NOT pg_has_role({member_name}, '{role}', 'USAGE') THEN GRANT {role} TO {member}; END IF;
 END $$
 """
+CAN_READ_VERSIONS = text("SELECT has_table_privilege('timebank_service', 'alembic_version', 'SELECT')")
 # What a database administrator runs instead: whatever of it is missing.
 MISSING = text("""
     SELECT format('CREATE ROLE %I NOLOGIN;', wanted) FROM unnest(CAST(:roles AS text[])) AS wanted
@@ -67,7 +68,7 @@ async def migrate(
     async with alone(owner_url) as connection:
         await prepare_roles(connection, branches)
         await connection.run_sync(upgrade, branches, describe)
-        if "bank" in branches:
+        if "bank" in branches and not await connection.scalar(CAN_READ_VERSIONS):
             await connection.execute(text("GRANT SELECT ON alembic_version TO timebank_service"))
 
 
