@@ -7,19 +7,19 @@ person: storing a scan grants nothing, so nobody is turned away at the door beca
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import codes, policies, policy, purses
 from timebank.codes import CodeRefused, StationScan
 from timebank.commands import Answer, settle
 from timebank.policies import Version
-from timebank.rows import insert_rows
-from timebank.tables import attendance, device, member, punch, record, service_kind, station
+from timebank.rows import insert_rows, run
+from timebank.tables import attendance, punch, record
 
 # What a station stands for when its code is on a screen, and what ends a service that nobody checked out of.
 BY_MANAGER = "manual"
@@ -93,6 +93,14 @@ async def check_out(
     return await settle(connection, book_id, "check_out", commands, now, decide)
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a stay is judged by when it ends."""
+
+    zone: ZoneInfo
+    versions: Sequence[Version]
+
+
 @dataclass
 class Sitting:
     """What one batch reads once, and the rows that it writes once."""
@@ -100,12 +108,12 @@ class Sitting:
     book_id: int
     now: datetime
     draw: bytes
-    zone: ZoneInfo
-    versions: Sequence[Version]
+    # None where no stay can end, as in most batches of check-ins.
+    terms: Terms | None
     active: set[UUID]
     # By device number; each with its station and the station's kind.
-    places: dict[int, Row[Any]]
-    kinds: dict[UUID, Row[Any]]
+    places: dict[int, SimpleNamespace]
+    kinds: dict[UUID, SimpleNamespace]
     # The open attendance of each member who has one, as it stands while the batch is walked.
     present: dict[UUID, dict[str, Any]]
     punches: list[dict[str, Any]] = field(default_factory=list)
@@ -113,50 +121,70 @@ class Sitting:
     closed: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     records: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The community's time zone."""
+        assert self.terms is not None  # noqa: S101  a stay ends
+        return self.terms.zone
+
+    @property
+    def versions(self) -> Sequence[Version]:
+        """The policy's versions."""
+        assert self.terms is not None  # noqa: S101  a stay ends
+        return self.terms.versions
+
 
 async def sit(
     connection: AsyncConnection, book_id: int, commands: Sequence[Punch], now: datetime, draw: bytes
 ) -> Sitting:
     """Lock the members of a batch, in order of their ids, and read what decides; in later statements, because a
     snapshot taken before the wait for a lock is old."""
-    member_ids = sorted({command.actor_id for command in commands})
-    locked = await connection.execute(
-        select(member.c.id, member.c.state)
-        .where(member.c.book_id == book_id, member.c.id.in_(member_ids))
-        .order_by(member.c.id)
-        .with_for_update(key_share=True)
-    )
-    active = {row.id for row in locked if row.state == "active"}
-    devices = {command.scan.device_number for command in commands if command.scan}
-    places = await connection.execute(
-        select(device.c.number.label("device_number"), device.c.id.label("device_id"), device.c.revoked_at, station)
-        .join(station, (station.c.book_id == device.c.book_id) & (station.c.id == device.c.station_id))
-        .where(device.c.book_id == book_id, device.c.number.in_(devices))
-    )
-    kinds = await connection.execute(select(service_kind).where(service_kind.c.book_id == book_id))
-    present = await connection.execute(PRESENT, {"book_id": book_id, "member_ids": member_ids})
+    member_ids = list({command.actor_id for command in commands})
+    locked = await run(connection, LOCK, book_id, member_ids)
+    devices = list({command.scan.device_number for command in commands if command.scan})
+    places = await run(connection, PLACES, book_id, devices)
+    kinds = await run(connection, KINDS, book_id)
+    present = await run(connection, PRESENT, book_id, member_ids)
+    # A stay ends where somebody is there already, or comes twice in this batch.
+    may_end = bool(present) or len(member_ids) < len(commands)
     return Sitting(
         book_id=book_id,
         now=now,
         draw=draw,
-        zone=await purses.time_zone(connection, book_id),
-        versions=await policies.versions(connection, book_id),
-        active=active,
-        places={row.device_number: row for row in places},
-        kinds={row.id: row for row in kinds},
-        present={row.member_id: dict(row._mapping) for row in present},
+        terms=await read_terms(connection, book_id) if may_end else None,
+        active={row["id"] for row in locked if row["state"] == "active"},
+        places={row["device_number"]: SimpleNamespace(**row) for row in places},
+        kinds={row["id"]: SimpleNamespace(**row) for row in kinds},
+        present={row["member_id"]: dict(row) for row in present},
     )
 
 
+async def read_terms(connection: AsyncConnection, book_id: int) -> Terms:
+    """What stays are judged by that end in this batch."""
+    return Terms(await purses.time_zone(connection, book_id), await policies.versions(connection, book_id))
+
+
+# Arrays, and no lists of parameters: each statement is the same whatever the size of the batch, and is prepared once.
+LOCK = """
+    SELECT id, state FROM timebank.member WHERE book_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE
+"""
+PLACES = """
+    SELECT d.number AS device_number, d.id AS device_id, d.revoked_at, s.id, s.number, s.state, s.service_kind_id,
+      s.name_zh, s.name_en, s.address, s.organising_unit, s.person_in_charge
+    FROM timebank.device AS d
+    JOIN timebank.station AS s ON s.book_id = d.book_id AND s.id = d.station_id
+    WHERE d.book_id = $1 AND d.number = ANY($2::integer[])
+"""
+KINDS = "SELECT id, name_zh, active FROM timebank.service_kind WHERE book_id = $1"
 # With everything that a record copies, so that an attendance at any station can be closed.
-PRESENT = text("""
+PRESENT = """
     SELECT a.id, a.member_id, a.station_id, a.service_kind_id, a.in_punch_id, a.started_at, p.source, p.slot,
       s.name_zh, s.name_en, s.address, s.organising_unit, s.person_in_charge
     FROM timebank.attendance AS a
     JOIN timebank.punch AS p ON p.book_id = a.book_id AND p.id = a.in_punch_id
     JOIN timebank.station AS s ON s.book_id = a.book_id AND s.id = a.station_id
-    WHERE a.book_id = :book_id AND a.member_id = ANY(CAST(:member_ids AS uuid[])) AND a.state = 'open'
-""")
+    WHERE a.book_id = $1 AND a.member_id = ANY($2::uuid[]) AND a.state = 'open'
+"""
 
 
 def refusal(sitting: Sitting, command: Punch) -> Answer | None:
@@ -256,7 +284,7 @@ def answer(code: str, **data: Any) -> Answer:
     return Answer(code, plain)
 
 
-def add_punch(sitting: Sitting, command: Punch, place: Row[Any], holds: list[str]) -> None:
+def add_punch(sitting: Sitting, command: Punch, place: SimpleNamespace, holds: list[str]) -> None:
     """Keep the scan, whatever follows from it."""
     assert command.scan is not None  # noqa: S101  refused otherwise
     sitting.punches.append(
@@ -337,12 +365,11 @@ def local_day(sitting: Sitting, open_one: dict[str, Any]) -> Any:
     return open_one["started_at"].astimezone(sitting.zone).date()
 
 
-CLOSE = text("""
+CLOSE = """
     UPDATE timebank.attendance AS a SET ended_at = c.ended_at, state = c.state, out_punch_id = c.out_punch_id
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:ended_at AS timestamptz[]), CAST(:states AS text[]),
-                CAST(:punch_ids AS uuid[])) AS c (id, ended_at, state, out_punch_id)
-    WHERE a.book_id = :book_id AND a.id = c.id
-""")
+    FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::uuid[]) AS c (id, ended_at, state, out_punch_id)
+    WHERE a.book_id = $1 AND a.id = c.id
+"""
 
 
 async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:
@@ -351,15 +378,7 @@ async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> N
     await insert_rows(connection, punch, sitting.punches)
     if sitting.closed:
         ends = list(sitting.closed.values())
-        await connection.execute(
-            CLOSE,
-            {
-                "book_id": book_id,
-                "ids": [end["id"] for end in ends],
-                "ended_at": [end["ended_at"] for end in ends],
-                "states": [end["state"] for end in ends],
-                "punch_ids": [end["out_punch_id"] for end in ends],
-            },
-        )
+        columns = [[end[name] for end in ends] for name in ("id", "ended_at", "state", "out_punch_id")]
+        await run(connection, CLOSE, book_id, *columns)
     await insert_rows(connection, attendance, list(sitting.opened.values()))
     await insert_rows(connection, record, sitting.records)
