@@ -36,7 +36,7 @@ GRANT_COLUMNS = (
 )
 
 
-def in_force(now: datetime) -> ColumnElement[bool]:
+def in_force(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """The condition that a role grant holds at `now`: its start is included, its end is not."""
     return and_(
         role_grant.c.starts_at <= now,
