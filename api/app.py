@@ -8,7 +8,7 @@ from litestar import Litestar
 from api import guards, health, logs, pages, problems, rest
 from api.edge import Edge
 from api.state import Bank
-from api.worker import end_with_parent
+from api.worker import end_with_parent, freeze_what_is_loaded
 from timebank.settings import from_environment
 
 # The longest honest body: a thousand decisions at once.
@@ -31,6 +31,7 @@ def create_app(bank: Bank | None = None) -> Litestar:
             return
         end_with_parent()
         app.state.bank = await Bank.open(settings)
+        freeze_what_is_loaded()
         try:
             yield
         finally:

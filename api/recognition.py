@@ -65,8 +65,7 @@ class Recognition:
         """Ask for one batch. Its failure is everybody's: it is the database's, no token's."""
         try:
             # Every statement by itself: there is nothing to undo, and no BEGIN and COMMIT to wait for.
-            async with self.engine.connect() as connection:
-                await connection.execution_options(isolation_level="AUTOCOMMIT")
+            async with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
                 tokens = [token for token, _ in batch]
                 found = await sessions.find_all(connection, self.book_id, tokens, self.clock())
         except Exception as error:

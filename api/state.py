@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.recognition import Recognition
 from timebank import membership, sms
 from timebank.clock import Clock, DemoClock, system_clock
-from timebank.commit import VERBS, Commits
+from timebank.commit import LANES, VERBS, Commits
 from timebank.database import create_engine
 from timebank.errors import NotFound
 from timebank.jobs import Jobs
@@ -51,8 +51,9 @@ class Bank:
         keys = Keys.load_or_create(settings.data / "keys.json")
         clock: Clock = DemoClock(settings.data / "clock") if settings.demo else system_clock
         engine = create_engine(settings.database_url)
-        # Of their own, so that no crowd of readers keeps a command waiting; one for each kind of command.
-        committing = create_engine(settings.database_url, application_name="timebank commit", pool_size=len(VERBS))
+        # Of their own, so that no crowd of readers keeps a command waiting.
+        connections = LANES * len(VERBS)
+        committing = create_engine(settings.database_url, application_name="timebank commit", pool_size=connections)
         commits = Commits(committing, settings.book_id, keys, clock)
         await commits.start()
         jobs = Jobs(engine, settings.book_id, clock, more={"index_names": membership.indexing(keys)})

@@ -1,6 +1,7 @@
 """A serving process: it ends when the service that started it ends, however that ends."""
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -23,3 +24,10 @@ def end_with_parent() -> None:
     # It may have died a moment ago, before anybody asked for the signal.
     if os.getppid() != service.pid:
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def freeze_what_is_loaded() -> None:
+    """Call once everything is loaded: the collector then looks through what requests leave behind, and no longer
+    through all that was imported, which never becomes garbage (a tenth of a busy worker's time, in long pauses)."""
+    gc.collect()
+    gc.freeze()

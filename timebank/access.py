@@ -36,7 +36,7 @@ GRANT_COLUMNS = (
 )
 
 
-def in_force(now: datetime, grant: FromClause = role_grant) -> ColumnElement[bool]:
+def in_force(now: datetime | ColumnElement[datetime], grant: FromClause = role_grant) -> ColumnElement[bool]:
     """The condition that a role grant holds at `now`: its start is included, its end is not."""
     return and_(grant.c.starts_at <= now, or_(grant.c.ends_at.is_(None), grant.c.ends_at > now))
 

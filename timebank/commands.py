@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.errors import BankError
+from timebank.rows import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,12 @@ KNOWN = text("""
     WHERE book_id = :book_id AND id = ANY(CAST(:ids AS uuid[]))
 """)
 
-REMEMBER = text("""
+REMEMBER = """
     INSERT INTO timebank.command (book_id, id, kind, actor_id, content_hash, answer, recorded_at)
-    SELECT :book_id, c.id, :kind, c.actor_id, c.content_hash, CAST(c.answer AS jsonb), :now
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:actor_ids AS uuid[]), CAST(:content_hashes AS bytea[]),
-                CAST(:answers AS text[])) AS c (id, actor_id, content_hash, answer)
+    SELECT $1, c.id, $2, c.actor_id, c.content_hash, CAST(c.answer AS jsonb), $3
+    FROM unnest($4::uuid[], $5::uuid[], $6::bytea[], $7::text[]) AS c (id, actor_id, content_hash, answer)
     ORDER BY c.id
-""")
+"""
 
 
 def content_hash(kind: str, command: Command) -> bytes:
@@ -102,19 +102,16 @@ async def settle(
         answers = await decide(new)
         for position, answer in zip(fresh.values(), answers, strict=True):
             known[commands[position].id] = (commands[position].actor_id, hashes[position], answer)
-        await connection.execute(
+        await run(
+            connection,
             REMEMBER,
-            {
-                "book_id": book_id,
-                "kind": kind,
-                "now": now,
-                "ids": list(fresh),
-                "actor_ids": [command.actor_id for command in new],
-                "content_hashes": [hashes[position] for position in fresh.values()],
-                "answers": [
-                    msgspec.json.encode({"code": answer.code, "data": answer.data}).decode() for answer in answers
-                ],
-            },
+            book_id,
+            kind,
+            now,
+            list(fresh),
+            [command.actor_id for command in new],
+            [hashes[position] for position in fresh.values()],
+            [msgspec.json.encode({"code": answer.code, "data": answer.data}).decode() for answer in answers],
         )
     result = []
     for command, digest in zip(commands, hashes, strict=True):

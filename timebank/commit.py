@@ -1,7 +1,8 @@
 """Group commit: the commands of one kind that arrive while a batch commits become the next batch, in one transaction.
 
-There is no timer: an idle bank answers at once, a busy one shares each commit among whoever waits. A waiting request
-holds no database connection; the committer has its own.
+There is no timer: an idle bank answers at once, a busy one shares each commit among whoever waits. Before a crowd, a
+second batch goes off as soon as it is full: it is prepared while the first commits, and its locks make it wait there.
+A waiting request holds no database connection; the committer has its own. Why so: docs/adr/group-commit.md.
 """
 
 import asyncio
@@ -39,6 +40,8 @@ Verb = Callable[[AsyncConnection, int, Sequence[C], datetime], Awaitable[list[An
 # Serialization failure, deadlock, and a unique violation by another process that settles one of the same ids.
 SEND_AGAIN = frozenset({"40001", "40P01", "23505"})
 ATTEMPTS = 6
+# How many batches of one kind are under way at once: one in the database, one that is prepared behind it.
+LANES = 2
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +66,7 @@ class Committer(Generic[C]):
         clock: Callable[[], datetime],
         *,
         name: str = "",
-        batch_limit: int = 1000,
+        batch_limit: int = 128,
         queue_limit: int = 4000,
     ) -> None:
         self.engine = engine
@@ -74,7 +77,9 @@ class Committer(Generic[C]):
         self.batch_limit = batch_limit
         self.queue_limit = queue_limit
         self.queue: deque[tuple[C, asyncio.Future[Answer]]] = deque()
-        self.running: asyncio.Task[None] | None = None
+        self.lanes: set[asyncio.Task[None]] = set()
+        # How many lanes have not ended; the set lags behind that by a turn of the loop.
+        self.under_way = 0
         self.batches = 0
         self.commands = 0
 
@@ -87,8 +92,11 @@ class Committer(Generic[C]):
             raise Busy()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.queue.append((command, future))
-        if self.running is None:
-            self.running = asyncio.create_task(self.drain())
+        if self.is_due(beside=self.under_way):
+            self.under_way += 1
+            lane = asyncio.create_task(self.drain())
+            self.lanes.add(lane)
+            lane.add_done_callback(self.lanes.discard)
         return await future
 
     async def submit_all(self, commands: Sequence[C]) -> list[Answer]:
@@ -99,17 +107,22 @@ class Committer(Generic[C]):
 
     async def finish(self) -> None:
         """Wait until nothing is queued and nothing runs."""
-        while self.running is not None:
-            await self.running
+        while self.lanes:
+            await asyncio.wait(self.lanes)
+
+    def is_due(self, *, beside: int) -> bool:
+        """Whether a batch should go off beside so many others: what waits goes when there are none, later only a full
+        batch."""
+        return bool(self.queue) if beside == 0 else beside < LANES and len(self.queue) >= self.batch_limit
 
     async def drain(self) -> None:
-        """Take whatever has queued, again and again, until nothing is left."""
+        """Run one batch after the other while they are due. Whoever starts this has counted it as under way."""
         try:
-            while self.queue:
+            while self.is_due(beside=self.under_way - 1):
                 size = min(len(self.queue), self.batch_limit)
                 await self.settle([self.queue.popleft() for _ in range(size)])
         finally:
-            self.running = None
+            self.under_way -= 1
 
     async def settle(self, batch: list[tuple[C, asyncio.Future[Answer]]]) -> None:
         """Answer one batch. When it fails for a reason of its own, each command is tried alone, so that one bad
@@ -170,8 +183,8 @@ VERBS = (
 class Commits:
     """A committer for each kind of hot command.
 
-    `engine` lends one connection to each kind that is committing; give it an engine of its own, so that no crowd of
-    readers can keep a command waiting for a connection.
+    `engine` lends `LANES` connections to each kind that is committing; give it an engine of its own, so that no crowd
+    of readers can keep a command waiting for a connection.
     """
 
     def __init__(self, engine: AsyncEngine, book_id: int, keys: Keys, clock: Clock) -> None:

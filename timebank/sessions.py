@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, LargeBinary, and_, any_, delete, literal, select, update
+from sqlalchemy import ARRAY, DateTime, LargeBinary, and_, any_, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -25,6 +25,7 @@ from timebank import access, limits, members, passwords, sms
 from timebank.errors import BankError
 from timebank.keys import Keys
 from timebank.limits import Limit
+from timebank.rows import Query
 from timebank.sms import Sender
 from timebank.tables import member, phone_code, role_grant, session
 
@@ -228,38 +229,10 @@ async def find_all(
 ) -> list[Session | None]:
     """`find` for several tokens at once, in their order: a city's rush hour is one question and not hundreds."""
     digests = [token_hash(token) for token in tokens]
-    query = (
-        select(
-            session.c.token_hash,
-            session.c.seen_at,
-            session.c.created_at,
-            member.c.id,
-            member.c.locale,
-            member.c.state,
-            member.c.version,
-            *access.GRANT_COLUMNS,
-        )
-        .join_from(session, member, (session.c.book_id == member.c.book_id) & (session.c.member_id == member.c.id))
-        # One row a role, and one for whoever has none.
-        .outerjoin(
-            role_grant,
-            and_(
-                role_grant.c.book_id == member.c.book_id,
-                role_grant.c.member_id == member.c.id,
-                access.in_force(now),
-            ),
-        )
-        .where(
-            session.c.book_id == book_id,
-            session.c.token_hash == any_(literal(digests, ARRAY(LargeBinary))),
-            session.c.expires_at > now,
-            member.c.state.not_in(members.GONE),
-        )
-        .order_by(role_grant.c.role, role_grant.c.id)
-    )
+    rows = await FIND.rows(connection, book_id=book_id, digests=digests, now=now)
     found: dict[bytes, Session] = {}
     stale: dict[bytes, datetime] = {}
-    for digest, seen_at, created_at, member_id, locale, state, version, *grant in await connection.execute(query):
+    for digest, seen_at, created_at, member_id, locale, state, version, *grant in rows:
         known = found.get(digest)
         grants = known.grants if known else ()
         if grant[0] is not None:
@@ -274,6 +247,37 @@ async def find_all(
             .values(seen_at=now, expires_at=expires_at)
         )
     return [found.get(digest) for digest in digests]
+
+
+# One row a role, and one for whoever has none.
+FIND = Query(
+    select(
+        session.c.token_hash,
+        session.c.seen_at,
+        session.c.created_at,
+        member.c.id,
+        member.c.locale,
+        member.c.state,
+        member.c.version,
+        *access.GRANT_COLUMNS,
+    )
+    .join_from(session, member, (session.c.book_id == member.c.book_id) & (session.c.member_id == member.c.id))
+    .outerjoin(
+        role_grant,
+        and_(
+            role_grant.c.book_id == member.c.book_id,
+            role_grant.c.member_id == member.c.id,
+            access.in_force(bindparam("now", type_=DateTime(timezone=True))),
+        ),
+    )
+    .where(
+        session.c.book_id == bindparam("book_id"),
+        session.c.token_hash == any_(bindparam("digests", type_=ARRAY(LargeBinary))),
+        session.c.expires_at > bindparam("now"),
+        *(member.c.state != state for state in members.GONE),
+    )
+    .order_by(role_grant.c.role, role_grant.c.id)
+)
 
 
 async def end(connection: AsyncConnection, book_id: int, token: str) -> None:

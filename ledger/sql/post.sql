@@ -6,7 +6,9 @@
 --   4. walk the batch in memory,
 --   5. one INSERT, one UPDATE.
 -- The settings pin the plans, whatever the tables held when a plan was first made: index lookups, and hash joins of what
--- is in memory. OFFSET 0 keeps a lookup by both columns of its key from becoming a scan of the whole book, filtered.
+-- is in memory. A transfer is looked up as the first whose id is not below the one that is sought: only the key of ids
+-- has that order. Where nothing is known of the table yet, `id = ...` looks no dearer by any other key that begins with
+-- the book, and such a plan reads the whole book for each transfer.
 CREATE OR REPLACE FUNCTION ledger.post(
   book integer, clock timestamptz, ids uuid[], debits uuid[], credits uuid[], units text[], amounts bigint[],
   codes text[], groups uuid[], reversed uuid[], occurred timestamptz[], sources text[]
@@ -83,8 +85,8 @@ BEGIN
     FROM unnest(debits, credits, units, amounts, reversed) WITH ORDINALITY
       AS b (debit_id, credit_id, unit, amount, reverses_id, n)
     LEFT JOIN LATERAL (
-      SELECT * FROM ledger.transfer WHERE book_id = book AND id = b.reverses_id OFFSET 0
-    ) AS o ON true;
+      SELECT * FROM ledger.transfer WHERE book_id = book AND id >= b.reverses_id ORDER BY id LIMIT 1
+    ) AS o ON o.id = b.reverses_id;
   END IF;
 
   PERFORM FROM ledger.account WHERE book_id = book AND id = ANY (debits || credits)
@@ -126,7 +128,9 @@ BEGIN
     -- Part of a posted group, or another group under its id: its own transfers answer from their rows, below.
     FOR known IN
       SELECT t.n FROM unnest(groups) WITH ORDINALITY AS t (g, n)
-      CROSS JOIN LATERAL (SELECT FROM ledger.transfer WHERE book_id = book AND group_id = t.g LIMIT 1) AS posted
+      JOIN LATERAL (
+        SELECT group_id FROM ledger.transfer WHERE book_id = book AND group_id >= t.g ORDER BY group_id LIMIT 1
+      ) AS posted ON posted.group_id = t.g
     LOOP
       outcomes[known.n] := 'id_reused';
     END LOOP;
@@ -135,13 +139,15 @@ BEGIN
   IF has_reversals THEN
     SELECT coalesce(array_agg(posted.reverses_id), '{}') INTO spent
     FROM unnest(reversed) AS r (id)
-    CROSS JOIN LATERAL (
-      SELECT reverses_id FROM ledger.transfer WHERE book_id = book AND reverses_id = r.id OFFSET 0
-    ) AS posted;
+    JOIN LATERAL (
+      SELECT reverses_id FROM ledger.transfer WHERE book_id = book AND reverses_id >= r.id ORDER BY reverses_id LIMIT 1
+    ) AS posted ON posted.reverses_id = r.id;
   END IF;
 
   PERFORM FROM unnest(ids) AS b (id)
-  CROSS JOIN LATERAL (SELECT FROM ledger.transfer WHERE book_id = book AND id = b.id OFFSET 0) AS posted LIMIT 1;
+  JOIN LATERAL (
+    SELECT id FROM ledger.transfer WHERE book_id = book AND id >= b.id ORDER BY id LIMIT 1
+  ) AS posted ON posted.id = b.id LIMIT 1;
   IF FOUND THEN
     FOR known IN
       SELECT b.n,
@@ -153,7 +159,9 @@ BEGIN
         WITH ORDINALITY AS b (
           id, debit_id, credit_id, unit, amount, code, group_id, group_size, reverses_id, occurred_at, source, n
         )
-      CROSS JOIN LATERAL (SELECT * FROM ledger.transfer WHERE book_id = book AND id = b.id OFFSET 0) AS t
+      JOIN LATERAL (
+        SELECT * FROM ledger.transfer WHERE book_id = book AND id >= b.id ORDER BY id LIMIT 1
+      ) AS t ON t.id = b.id
     LOOP
       outcomes[known.n] := CASE WHEN known.same THEN 'already_posted' ELSE 'id_reused' END;
     END LOOP;
