@@ -44,7 +44,7 @@ ROLES = {
 }
 REWARD_KINDS = {
     "goods": mark("Goods"),
-    "service": mark("Service"),
+    "service": mark("A service"),
     "voucher": mark("Voucher"),
     "honour": mark("Honour"),
 }
