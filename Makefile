@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench screenshots lock clean
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(VENV)/.test ## Lint, types and the direction of imports
 
 bench: $(VENV)/.test ## Measure speed as ratios in one run and write docs/reference/benchmarks.md
 	$(BIN)/python -m tests.bench
+
+screenshots: $(VENV)/.chromium ## Take every page, in both languages, on a phone and on a desk, into ./screenshots
+	@$(BIN)/python -m tests.browser.screenshots screenshots
 
 lock: $(VENV)/.uv ## Resolve the dependencies again into the two lock files
 	$(BIN)/python tests/lock.py
