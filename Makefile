@@ -10,7 +10,7 @@ CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs
 export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture bench lock clean
+.PHONY: help run test check torture bench screenshots lock clean
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ torture: $(VENV)/.tools ## The long form of the tests that look for trouble; tak
 
 bench: $(VENV)/.test ## Measure speed as ratios in one run and write docs/reference/benchmarks.md
 	$(BIN)/python -m tests.bench
+
+screenshots: $(VENV)/.chromium ## Take every page, in both languages, on a phone and on a desk, into ./screenshots
+	@$(BIN)/python -m tests.browser.screenshots screenshots
 
 lock: $(VENV)/.uv ## Resolve the dependencies again into the two lock files
 	$(BIN)/python tests/lock.py

@@ -8,7 +8,9 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, Open, Service, keep_picture, read_picture
+from tests.browser.bank import Service
+from tests.browser.people import DESK, PHONE, Open, read_picture
+from tests.browser.pictures import keep_picture
 from timebank import codes, policy
 
 WORDS: dict[str, dict[str, Any]] = {

@@ -8,7 +8,8 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, Open, Service, phone_of, read_picture
+from tests.browser.bank import Service
+from tests.browser.people import DESK, PHONE, Open, phone_of, read_picture
 
 PAGES = {
     None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/nowhere"],

@@ -1,0 +1,283 @@
+"""Every page in every state as a picture, in both languages, on a phone and on a desk, to be looked at.
+
+`python -m tests.browser.screenshots DIRECTORY` opens a demo bank for each language and lives through a few days in it.
+"""
+
+import sys
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from tests.browser.bank import Service, started
+from tests.browser.people import DESK, PHONE, Watched, launched, read_picture
+from tests.chromium import find_chromium
+from timebank.clock import DemoClock
+
+LANGUAGES = ("zh-CN", "en")
+SIZES = {"phone": PHONE, "desk": DESK}
+# Somebody who has not served yet, and a clerk without a counter.
+NEWCOMER, NEW_CLERK = "13900000091", "13900000092"
+PASSWORD = "willow-by-the-river"
+
+
+class Photographer:
+    """Takes pictures of one bank in one language."""
+
+    def __init__(self, browser: Browser, service: Service, language: str, folder: Path) -> None:
+        self.browser, self.service, self.language, self.folder = browser, service, language, folder
+        self.count = 0
+
+    def take(self, page: Page, name: str) -> None:
+        """The whole page, on a phone and on a desk."""
+        self.count += 1
+        for size, viewport in SIZES.items():
+            page.set_viewport_size(viewport)
+            # A window as high as the page: what sticks to its foot then stands at the end, not across the middle.
+            height = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({**viewport, "height": max(viewport["height"], height)})
+            page.screenshot(path=self.folder / f"{self.count:02d}-{name}-{self.language}-{size}.png", scale="css")
+        page.set_viewport_size(PHONE)
+
+    def person(self) -> Watched:
+        """Somebody with a phone."""
+        return Watched.of(self.browser, self.service.address, self.language)
+
+    def signed_in(self, phone: str) -> Page:
+        """A member who was added by this program, signed in by password."""
+        page = self.person().page("/sign-in")
+        page.fill("#phone", phone)
+        page.fill("#password", PASSWORD)
+        page.click("main form:has(#password) button")
+        page.wait_for_url(f"{self.service.address}/")
+        return page
+
+    def pass_time(self, **amount: float) -> None:
+        """Let time go by at the bank."""
+        DemoClock(self.service.data / "clock").advance(timedelta(**amount))
+
+    def go(self, page: Page, path: str, name: str) -> None:
+        """Open a page and take it."""
+        page.goto(self.service.address + path)
+        self.take(page, name)
+
+
+def stranger(camera: Photographer, code: str) -> None:
+    """Who is not signed in, or cannot sign in."""
+    page = camera.person().page()
+    camera.go(page, "/", "stranger-welcome")
+    page.fill("#phone", "13900000009")
+    page.fill("#password", "not the password")
+    page.click("main form:has(#password) button")
+    camera.take(page, "stranger-wrong-password")
+    camera.go(page, "/sign-in?by=code", "stranger-by-code")
+    page.fill("#phone", "+8613900000005")
+    page.click("form[action='/sign-in/code'] button")
+    camera.take(page, "stranger-code-sent")
+    page.fill("#digits", "000000")
+    page.click("form[action='/sign-in/code/check'] button")
+    camera.take(page, "stranger-code-wrong")
+    page.goto(code)
+    camera.take(page, "stranger-scanned-station")
+    page.click("main a.button-main")
+    camera.take(page, "stranger-scanned-sign-in")
+    camera.go(page, "/nowhere", "stranger-not-found")
+    page.goto(code[:-1] + ("0" if code[-1] != "0" else "1"))
+    camera.take(page, "stranger-code-forged")
+
+
+def newcomer(camera: Photographer) -> None:
+    """A member who has done nothing yet: every list is empty."""
+    page = camera.signed_in(NEWCOMER)
+    for path in ("/", "/records", "/statement", "/rewards", "/codes"):
+        camera.go(page, path, f"newcomer-{path.strip('/') or 'home'}")
+    page.goto(f"{camera.service.address}/rewards")
+    page.locator(".offer h2 a").last.click()
+    camera.take(page, "newcomer-reward-too-dear")
+
+
+def volunteer(camera: Photographer, page: Page, screen: Page) -> None:
+    """A volunteer who has served: own pages, then in and out, with what can go wrong."""
+    camera.take(page, "volunteer-home")
+    camera.go(page, "/records", "volunteer-records")
+    page.goto(f"{camera.service.address}/statement")
+    page.locator("summary").first.click()
+    camera.take(page, "volunteer-statement-opened")
+    camera.go(page, "/statement?unit=minute", "volunteer-statement-hours")
+    page.goto(scan(screen))
+    camera.take(page, "volunteer-confirm-in")
+    second = page.context.new_page()
+    second.goto(scan(screen))
+    page.click("form[action='/check-in'] button")
+    camera.take(page, "volunteer-done-in")
+    second.click("form[action='/check-in'] button")
+    camera.take(second, "volunteer-held")
+    camera.pass_time(minutes=95)
+    camera.go(page, "/", "volunteer-serving")
+    screen.goto(f"{camera.service.address}/stations/2/screen")
+    page.goto(scan(screen))
+    camera.take(page, "volunteer-confirm-elsewhere")
+    page.click("form[action='/check-in'] button")
+    camera.take(page, "volunteer-done-elsewhere")
+    camera.pass_time(minutes=130)
+    screen.reload()
+    page.goto(scan(screen))
+    camera.take(page, "volunteer-confirm-out")
+    second.goto(page.url)
+    page.click("form[action='/check-in'] button")
+    camera.take(page, "volunteer-done-out")
+    camera.pass_time(minutes=15)
+    second.click("form[action='/check-in'] button")
+    camera.take(second, "volunteer-refused")
+    page.goto(second.url)
+    page.goto(f"{camera.service.address}/stations/1/screen")
+    camera.take(page, "volunteer-not-allowed")
+
+
+def scan(screen: Page) -> str:
+    """The address in the code on a station's screen."""
+    return read_picture(screen.locator("svg.qr"))
+
+
+def redeems(camera: Photographer, page: Page) -> tuple[str, str]:
+    """A volunteer redeems twice, cancels once. Answers the code's address and digits."""
+    camera.go(page, "/rewards", "volunteer-rewards")
+    page.locator(".offer h2 a").nth(1).click()
+    camera.take(page, "volunteer-reward")
+    page.click("form[action^='/rewards/'] button")
+    camera.take(page, "volunteer-code-new")
+    page.locator("summary").click()
+    camera.take(page, "volunteer-code-cancel")
+    page.click("form[action$='/cancel'] button")
+    camera.take(page, "volunteer-code-cancelled")
+    page.goto(f"{camera.service.address}/rewards")
+    page.locator(".offer h2 a").nth(1).click()
+    page.click("form[action^='/rewards/'] button")
+    code, digits = scan(page), page.locator("[data-digits]").inner_text()
+    camera.go(page, "/codes", "volunteer-codes")
+    page.goto(f"{camera.service.address}/rewards")
+    page.locator(".offer h2 a", has_text="理发" if camera.language == "zh-CN" else "haircut").click()
+    if page.locator("form[action^='/rewards/']").count():
+        second = page.context.new_page()
+        second.goto(page.url)
+        page.click("form[action^='/rewards/'] button")
+        second.click("form[action^='/rewards/'] button")
+        camera.take(second, "volunteer-reward-refused")
+    return code, digits
+
+
+def manager(camera: Photographer, page: Page) -> None:
+    """A manager's stations and queue, before and after."""
+    camera.go(page, "/", "manager-home")
+    camera.go(page, "/stations", "manager-stations")
+    camera.go(page, "/stations/1/screen", "manager-screen")
+    camera.go(page, "/queue", "manager-queue")
+    page.locator("main a[href^='/queue/']").last.click()
+    camera.take(page, "manager-decide")
+    page.locator("input[value=reject]").check()
+    page.click("main form button")
+    camera.take(page, "manager-decide-refused")
+    page.locator("input[value=reject]").check()
+    page.fill("#reason", "未参加服务，本人确认")
+    page.click("main form button")
+    camera.take(page, "manager-decided")
+    page.click("form[action='/queue'] button")
+    camera.take(page, "manager-verified")
+    page.select_option("#station", index=3)
+    page.wait_for_url("**/queue?station=*")
+    camera.take(page, "manager-queue-empty")
+
+
+def clerk(camera: Photographer, code: str, digits: str) -> None:
+    """A clerk's counter: the right code, a used one, a wrong one."""
+    page = camera.person().sign_in("clerk")
+    camera.go(page, "/", "clerk-home")
+    camera.go(page, "/counter", "clerk-counter")
+    page.select_option("#station", index=0)
+    page.fill("#code", digits)
+    page.press("#code", "Enter")
+    camera.take(page, "clerk-found")
+    page.click("[data-counter=found] form button")
+    camera.take(page, "clerk-done")
+    page.goto(code)
+    camera.take(page, "clerk-used")
+    camera.go(page, "/counter?code=12345678", "clerk-unknown")
+    camera.go(page, "/counter?code=HTTPS://EXAMPLE.ORG/R/ABC", "clerk-malformed")
+    camera.go(camera.signed_in(NEW_CLERK), "/counter", "clerk-without-counter")
+
+
+def admin(camera: Photographer) -> None:
+    """An administrator's overview and the form for a station; what an auditor sees."""
+    page = camera.person().sign_in("admin")
+    camera.go(page, "/", "admin-home")
+    camera.go(page, "/admin", "admin-overview")
+    camera.go(page, "/admin/stations/new", "admin-new-station")
+    for name, value in (
+        ("name_zh", "桃花新站"),
+        ("name_en", "Peach blossom"),
+        ("address", "桃花路 1 号"),
+        ("organising_unit", "桃花社区"),
+    ):
+        page.fill(f"#{name}", value)
+    page.fill("#person_in_charge", " ")
+    page.click("main form button")
+    camera.take(page, "admin-new-station-refused")
+    page.fill("#person_in_charge", "赣小枫")
+    page.click("main form button")
+    camera.take(page, "admin-station-added")
+    camera.take(camera.person().sign_in("auditor"), "auditor-home")
+
+
+def later(camera: Photographer, page: Page) -> None:
+    """Days later: what was handed over, and what nobody came for."""
+    camera.pass_time(days=4)
+    camera.go(page, "/codes", "volunteer-codes-later")
+    for state in ("fulfilled", "timed_out"):
+        page.goto(f"{camera.service.address}/codes")
+        for link in [each.get_attribute("href") for each in page.locator("main .rows a").all()]:
+            page.goto(f"{camera.service.address}{link}")
+            if page.locator(f"[data-state={state}]").count():
+                camera.take(page, f"volunteer-code-{state}")
+                break
+    camera.go(page, "/statement", "volunteer-statement-later")
+
+
+def all_pictures(browser: Browser, service: Service, language: str, folder: Path) -> int:
+    """Live through the days, and take everything on the way. Answers how many pages were taken."""
+    camera = Photographer(browser, service, language, folder)
+    for phone, name in ((NEWCOMER, "锦小柳"), (NEW_CLERK, "锦小杨")):
+        service.run("user", "add", "--name", name, "--phone", phone, "--region", "360102002005", "--password", PASSWORD)
+    service.run("grant", "clerk", "--phone", NEW_CLERK, "--region", "360102008002")
+    screen = Watched.of(browser, service.address, language, DESK).sign_in("manager")
+    screen.goto(f"{service.address}/stations/1/screen")
+    stranger(camera, scan(screen))
+    newcomer(camera)
+    phone = camera.person().sign_in("volunteer")
+    volunteer(camera, phone, screen)
+    code, digits = redeems(camera, phone)
+    manager(camera, screen)
+    clerk(camera, code, digits)
+    admin(camera)
+    later(camera, phone)
+    return camera.count
+
+
+def main() -> None:
+    """Write the pictures into the directory that is named."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tests.browser.screenshots DIRECTORY")
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with launched(find_chromium()) as browser:
+        for language in LANGUAGES:
+            with (
+                tempfile.TemporaryDirectory(prefix="timebank-pictures-") as data,
+                started(Path(data) / "bank") as service,
+            ):
+                count = all_pictures(browser, service, language, folder)
+                print(f"{language}: {count} pages, {len(SIZES)} pictures each, in {folder}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
