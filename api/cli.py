@@ -33,7 +33,7 @@ class Commands(click.Group):
         """One command, or None."""
         if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name].partition(":")
+        module, attribute = COMMANDS[name].split(":")
         command: click.Command = getattr(importlib.import_module(f"api.commands.{module}"), attribute)
         return command
 
