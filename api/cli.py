@@ -34,7 +34,7 @@ class Commands(click.Group):
         """One command, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, attribute = COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(importlib.import_module(f"api.commands.{module}"), attribute)
         return command
 

@@ -146,7 +146,9 @@ class Committer(Generic[C]):
 
     async def commit(self, commands: list[C]) -> list[Answer]:
         """One transaction, sent again with the same ids after what passes by itself."""
-        for attempt in range(1, ATTEMPTS + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 async with self.engine.begin() as connection:
                     return await self.verb(connection, self.book_id, commands, self.clock())
@@ -154,7 +156,6 @@ class Committer(Generic[C]):
                 if attempt == ATTEMPTS or not is_passing(error):
                     raise
                 await asyncio.sleep(0.02 * 2**attempt)
-        raise AssertionError("unreachable")
 
 
 def reject(future: "asyncio.Future[Answer]", error: Exception) -> None:

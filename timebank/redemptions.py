@@ -258,9 +258,8 @@ TAKE_STOCK = text("""
 
 async def change_stock(connection: AsyncConnection, book_id: int, changes: Counter[UUID]) -> None:
     """Add pieces to the stock of rewards that are locked already."""
-    if changes:
-        parameters = {"book_id": book_id, "ids": list(changes), "pieces": list(changes.values())}
-        await connection.execute(TAKE_STOCK, parameters)
+    parameters = {"book_id": book_id, "ids": list(changes), "pieces": list(changes.values())}
+    await connection.execute(TAKE_STOCK, parameters)
 
 
 async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:

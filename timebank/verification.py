@@ -382,8 +382,7 @@ async def pay_waiting(connection: AsyncConnection, book_id: int, now: datetime, 
     ]
     dry = await postings.earn(connection, book_id, earnings, now)
     paid = {row.id for row in rows} - dry
-    if paid:
-        await set_points_state(connection, book_id, paid, "posted")
+    await set_points_state(connection, book_id, paid, "posted")
     return len(paid)
 
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING, City, build_city
-from timebank import funds, policies, purses
-from timebank.errors import Conflict, Invalid, NotFound
+from timebank import policies, purses
+from timebank.errors import Conflict, Invalid
 from timebank.keys import Keys
-from timebank.tables import audit_entry, purse
+from timebank.tables import purse
 
 THIS_YEAR, NEXT_YEAR = date(2026, 12, 31), date(2027, 12, 31)
 
@@ -111,29 +111,6 @@ async def test_accounts_that_everybody_opens_at_once(engine: AsyncEngine, new_bo
     async with engine.connect() as connection:
         rows = await connection.execute(purse.select().where(purse.c.book_id == city.book_id))
         assert {row.member_id for row in rows} == set(people)
-
-
-async def test_filling_a_fund_leaves_a_trail(connection: AsyncConnection, city: City) -> None:
-    admin, elsewhere = await city.add_members(connection, 2)
-    await city.grant(connection, admin, "admin", region_id=city.region_id)
-    await city.grant(connection, elsewhere, "admin", region_id=city.other_district_id)
-    id_ = city.new_id()
-    for _ in range(2):
-        await funds.fill(connection, city.book_id, fund_id=city.fund_id, points=7, id=id_, now=MORNING, actor_id=admin)
-    assert await purses.fund_balances(connection, city.book_id, [city.fund_id]) == {city.fund_id: 1_000_007}
-    trail = await connection.execute(
-        audit_entry.select().where(audit_entry.c.book_id == city.book_id, audit_entry.c.actor_id == admin)
-    )
-    (entry,) = trail.all()
-    assert (entry.action, entry.subject_id) == ("fund.fill", city.fund_id)
-    assert entry.after == {"points": 7, "transfer_id": str(id_)}
-    # A fund outside the branch looks like one that does not exist.
-    for who, fund_id in ((elsewhere, city.fund_id), (admin, city.new_id())):
-        with pytest.raises(NotFound) as missing:
-            await funds.fill(
-                connection, city.book_id, fund_id=fund_id, points=7, id=city.new_id(), now=MORNING, actor_id=who
-            )
-        assert missing.value.data == {"kind": "fund"}
 
 
 async def test_a_new_fund_is_empty(connection: AsyncConnection, city: City) -> None:
