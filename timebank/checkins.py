@@ -18,7 +18,7 @@ from timebank import codes, policies, policy, purses
 from timebank.codes import CodeRefused, StationScan
 from timebank.commands import Answer, settle
 from timebank.policies import Version
-from timebank.rows import insert_rows, run
+from timebank.rows import insert_all, insert_rows, run
 from timebank.tables import attendance, punch, record
 
 # What a station stands for when its code is on a screen, and what ends a service that nobody checked out of.
@@ -95,10 +95,11 @@ async def check_out(
 
 @dataclass(frozen=True)
 class Terms:
-    """What a stay is judged by when it ends."""
+    """What a stay is judged by when it ends, and a kind of service where somebody names one."""
 
     zone: ZoneInfo
     versions: Sequence[Version]
+    kinds: dict[UUID, SimpleNamespace]
 
 
 @dataclass
@@ -108,12 +109,11 @@ class Sitting:
     book_id: int
     now: datetime
     draw: bytes
-    # None where no stay can end, as in most batches of check-ins.
+    # None where they are not needed, as in most batches of check-ins.
     terms: Terms | None
     active: set[UUID]
-    # By device number; each with its station and the station's kind.
+    # By device number; each with its station.
     places: dict[int, SimpleNamespace]
-    kinds: dict[UUID, SimpleNamespace]
     # The open attendance of each member who has one, as it stands while the batch is walked.
     present: dict[UUID, dict[str, Any]]
     punches: list[dict[str, Any]] = field(default_factory=list)
@@ -133,6 +133,12 @@ class Sitting:
         assert self.terms is not None  # noqa: S101  a stay ends
         return self.terms.versions
 
+    @property
+    def kinds(self) -> dict[UUID, SimpleNamespace]:
+        """The kinds of service."""
+        assert self.terms is not None  # noqa: S101  a stay ends, or somebody names one
+        return self.terms.kinds
+
 
 async def sit(
     connection: AsyncConnection, book_id: int, commands: Sequence[Punch], now: datetime, draw: bytes
@@ -143,25 +149,29 @@ async def sit(
     locked = await run(connection, LOCK, book_id, member_ids)
     devices = list({command.scan.device_number for command in commands if command.scan})
     places = await run(connection, PLACES, book_id, devices)
-    kinds = await run(connection, KINDS, book_id)
     present = await run(connection, PRESENT, book_id, member_ids)
     # A stay ends where somebody is there already, or comes twice in this batch.
     may_end = bool(present) or len(member_ids) < len(commands)
+    needs_terms = may_end or any(command.service_kind_id for command in commands)
     return Sitting(
         book_id=book_id,
         now=now,
         draw=draw,
-        terms=await read_terms(connection, book_id) if may_end else None,
+        terms=await read_terms(connection, book_id) if needs_terms else None,
         active={row["id"] for row in locked if row["state"] == "active"},
         places={row["device_number"]: SimpleNamespace(**row) for row in places},
-        kinds={row["id"]: SimpleNamespace(**row) for row in kinds},
         present={row["member_id"]: dict(row) for row in present},
     )
 
 
 async def read_terms(connection: AsyncConnection, book_id: int) -> Terms:
-    """What stays are judged by that end in this batch."""
-    return Terms(await purses.time_zone(connection, book_id), await policies.versions(connection, book_id))
+    """The terms of this moment."""
+    kinds = await run(connection, KINDS, book_id)
+    return Terms(
+        zone=await purses.time_zone(connection, book_id),
+        versions=await policies.versions(connection, book_id),
+        kinds={row["id"]: SimpleNamespace(**row) for row in kinds},
+    )
 
 
 # Arrays, and no lists of parameters: each statement is the same whatever the size of the batch, and is prepared once.
@@ -198,9 +208,10 @@ def refusal(sitting: Sitting, command: Punch) -> Answer | None:
         return Answer("station_closed")
     if command.actor_id not in sitting.active:
         return Answer("member_suspended")
-    kind = sitting.kinds.get(command.service_kind_id or place.service_kind_id)
-    if kind is None or not (kind.active or command.service_kind_id is None):
-        return Answer("not_found", {"kind": "service_kind"})
+    if command.service_kind_id is not None:
+        kind = sitting.kinds.get(command.service_kind_id)
+        if kind is None or not kind.active:
+            return Answer("not_found", {"kind": "service_kind"})
     return None
 
 
@@ -373,12 +384,12 @@ CLOSE = """
 
 
 async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:
-    """Write what the batch came to: punches first, which the rest names; ends before beginnings, because a member is
-    in one place."""
-    await insert_rows(connection, punch, sitting.punches)
+    """Write what the batch came to, at once where no stay of before ends. Otherwise punches first, which the ends name,
+    and ends before beginnings, because a member is in one place."""
+    rows = {punch: sitting.punches, attendance: list(sitting.opened.values()), record: sitting.records}
     if sitting.closed:
+        await insert_rows(connection, punch, rows.pop(punch))
         ends = list(sitting.closed.values())
         columns = [[end[name] for end in ends] for name in ("id", "ended_at", "state", "out_punch_id")]
         await run(connection, CLOSE, book_id, *columns)
-    await insert_rows(connection, attendance, list(sitting.opened.values()))
-    await insert_rows(connection, record, sitting.records)
+    await insert_all(connection, rows)
