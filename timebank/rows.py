@@ -1,6 +1,6 @@
 """Statements of the hot paths: many rows at once, in the driver's own words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -50,24 +50,34 @@ async def fetch(driver: Any, statement: str, values: Sequence[object]) -> list[A
 
 
 async def insert_rows(connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows of one shape. They travel as one JSON parameter, so a thousand cost one round trip and one plan.
+    """Insert rows of one shape, as `insert_all` does."""
+    await insert_all(connection, {table: rows})
+
+
+async def insert_all(connection: AsyncConnection, parts: Mapping[Table, Sequence[dict[str, Any]]]) -> None:
+    """Insert rows into several tables at once; those of one table have one shape. Foreign keys between them are checked
+    at the end. Each table's rows travel as one JSON parameter, so a thousand cost one round trip and one plan.
 
     Keys are column names; columns that are left out get their default. Binary values as `binary` writes them. The
     transaction must have begun, as for `run`.
     """
-    if not rows:
-        return
-    await run(connection, insertion(table.fullname, tuple(rows[0])), msgspec.json.encode(rows).decode())
+    parts = {table: rows for table, rows in parts.items() if rows}
+    if parts:
+        statement = insertion(tuple((table.fullname, *rows[0]) for table, rows in parts.items()))
+        await run(connection, statement, *(msgspec.json.encode(rows).decode() for rows in parts.values()))
 
 
 @cache
-def insertion(table_name: str, columns: tuple[str, ...]) -> str:
-    """The statement, made once for each shape of rows."""
-    names = ", ".join(columns)
-    return (
-        f"INSERT INTO {table_name} ({names}) SELECT {names} "  # noqa: S608  names of our own columns
-        f"FROM jsonb_populate_recordset(NULL::{table_name}, CAST(CAST($1 AS text) AS jsonb))"
-    )
+def insertion(shapes: tuple[tuple[str, ...], ...]) -> str:
+    """The statement for tables and their columns, made once for each combination."""
+    parts = []
+    for number, (table_name, *columns) in enumerate(shapes, 1):
+        names = ", ".join(columns)
+        parts.append(
+            f"part_{number} AS (INSERT INTO {table_name} ({names}) SELECT {names} "  # noqa: S608  our own names
+            f"FROM jsonb_populate_recordset(NULL::{table_name}, CAST(CAST(${number} AS text) AS jsonb)))"
+        )
+    return f"WITH {', '.join(parts)} SELECT"
 
 
 def binary(value: bytes) -> str:
