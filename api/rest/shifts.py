@@ -101,14 +101,14 @@ async def plan(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     return give(PlannedShift(id=id), 201)
 
 
-class Cancellation(Body, frozen=True):
+class ShiftCancellation(Body, frozen=True):
     """Nothing has to be said."""
 
 
-@writing("/shifts/{shift_id:uuid}/cancellation", Operation(Done, Cancellation, 201, ("not_found",)))
+@writing("/shifts/{shift_id:uuid}/cancellation", Operation(Done, ShiftCancellation, 201, ("not_found",)))
 async def cancel(request: AnyRequest, shift_id: FromPath[UUID]) -> Response[Any]:
     """Take a shift back. Who came for it stays checked in."""
-    await body_of(request, Cancellation)
+    await body_of(request, ShiftCancellation)
     bank = bank_of(request)
     async with bank.engine.begin() as connection:
         await shifts.cancel(connection, bank.book_id, shift_id, now=bank.clock(), actor_id=member_of(request).member_id)
