@@ -6,7 +6,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, all_, any_, literal, select, text, tuple_, union_all
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Subquery,
+    Text,
+    Uuid,
+    all_,
+    any_,
+    func,
+    literal,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.edge import check_book_id, check_id, check_number, check_size, check_time
@@ -14,6 +29,8 @@ from ledger.model import LedgerError
 from ledger.tables import account, transfer
 
 LIMIT_MAX = 1000
+# A name in `source`, and the values that are meant.
+Sources = tuple[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,27 +140,74 @@ async def joint_statement(
     *,
     before: tuple[datetime, UUID] | None = None,
     limit: int = 50,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    sources: Sources | None = None,
 ) -> list[Line]:
     """The transfers of several accounts together, newest first, those of one moment by id; at most `limit` (to 1,000).
 
     A transfer between two of the accounts changes nothing of what they hold together, and has no line. For the next
-    page, `before` is the last line's `recorded_at` and `transfer_id`. Reads every transfer of these accounts: meant
+    page, `before` is the last line's `recorded_at` and `transfer_id`. Recorded from `since` on and before `until`; of
+    `sources`, those whose source has one of the values under the name. Reads every transfer of these accounts: meant
     for the few accounts of one person, not for a fund. Ids that are no account's have no lines.
     """
-    check_book_id(book_id)
-    check_size(ids)
-    for id_ in ids:
-        check_id(id_, "id")
+    both = check_joint(book_id, ids, since, until)
     if before is not None:
         check_time(before[0], "before")
         check_id(before[1], "before")
     check_limit(limit)
-    both = union_all(*(side(book_id, ids, sign) for sign in (-1, 1))).subquery("both")
-    query = select(both).where(both.c.other_id != all_(literal(list(ids), ARRAY(Uuid))))
+    query = select(both).where(
+        both.c.other_id != all_(literal(list(ids), ARRAY(Uuid))), *recorded(both, since, until, sources)
+    )
     if before is not None:
         query = query.where(tuple_(both.c.recorded_at, both.c.transfer_id) < tuple_(*before))
     query = query.order_by(both.c.recorded_at.desc(), both.c.transfer_id.desc()).limit(limit)
     return [Line(**row._mapping) for row in await connection.execute(query)]
+
+
+async def joint_sum(
+    connection: AsyncConnection,
+    book_id: int,
+    ids: Sequence[UUID],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    sources: Sources | None = None,
+) -> int:
+    """What the lines of a `joint_statement` come to, all of them: without `since`, what the accounts held at `until`.
+
+    The accounts are of one unit. Reads every transfer of these accounts.
+    """
+    both = check_joint(book_id, ids, since, until)
+    query = select(func.coalesce(func.sum(both.c.amount), 0)).where(*recorded(both, since, until, sources))
+    return int((await connection.execute(query)).scalar_one())
+
+
+def check_joint(book_id: int, ids: Sequence[UUID], since: datetime | None, until: datetime | None) -> Subquery:
+    """Refuse what is no question about several accounts; answers both sides of their transfers."""
+    check_book_id(book_id)
+    check_size(ids)
+    for id_ in ids:
+        check_id(id_, "id")
+    for value, field in ((since, "since"), (until, "until")):
+        if value is not None:
+            check_time(value, field)
+    return union_all(*(side(book_id, ids, sign) for sign in (-1, 1))).subquery("both")
+
+
+def recorded(
+    both: Subquery, since: datetime | None, until: datetime | None, sources: Sources | None
+) -> list[ColumnElement[bool]]:
+    """The conditions that lines were recorded in a time and come from these sources."""
+    found: list[ColumnElement[bool]] = []
+    if since is not None:
+        found.append(both.c.recorded_at >= since)
+    if until is not None:
+        found.append(both.c.recorded_at < until)
+    if sources is not None:
+        name, values = sources
+        found.append(both.c.source[name].astext == any_(literal(list(values), ARRAY(Text))))
+    return found
 
 
 def check_limit(limit: int) -> None:

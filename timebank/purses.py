@@ -10,7 +10,7 @@ purse; it comes back as a reversal. What a member owes, because a correction too
 debt account's balance below zero.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
@@ -24,7 +24,7 @@ from ledger import book
 from ledger.audit import Progress, Report, audit
 from ledger.export import DIALECTS, journal
 from ledger.model import Account, LedgerError
-from ledger.queries import Line, balances, joint_statement
+from ledger.queries import Line, balances, joint_statement, joint_sum
 from ledger.queries import statement as account_statement
 from ledger.tables import account
 from ledger.tables import book as book_table
@@ -226,9 +226,42 @@ async def statement(
     *,
     before: tuple[datetime, UUID] | None,
     limit: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    record_ids: Collection[UUID] | None = None,
 ) -> list[Line]:
-    """The lines of one member's accounts together, newest first; `before` is the last line of the page before."""
-    return await joint_statement(connection, book_id, account_ids, before=before, limit=limit)
+    """The lines of one member's accounts together, newest first; `before` is the last line of the page before.
+
+    Recorded from `since` on and before `until`; with `record_ids`, those that come from one of these records.
+    """
+    return await joint_statement(
+        connection,
+        book_id,
+        account_ids,
+        before=before,
+        limit=limit,
+        since=since,
+        until=until,
+        sources=of_records(record_ids),
+    )
+
+
+async def came_to(
+    connection: AsyncConnection,
+    book_id: int,
+    account_ids: Sequence[UUID],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    record_ids: Collection[UUID] | None = None,
+) -> int:
+    """The sum of all lines of a `statement`; without `since`, what the accounts held together at `until`."""
+    return await joint_sum(connection, book_id, account_ids, since=since, until=until, sources=of_records(record_ids))
+
+
+def of_records(record_ids: Collection[UUID] | None) -> tuple[str, list[str]] | None:
+    """Records as the ledger knows them: by what its transfers say of where they come from."""
+    return None if record_ids is None else ("record_id", [str(id_) for id_ in record_ids])
 
 
 async def fund_balances(connection: AsyncConnection, book_id: int, fund_ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -51,7 +51,7 @@ async def every_line(connection: AsyncConnection, city: City, member_id: UUID, u
 
 
 async def test_who_has_nothing_is_told_so(connection: AsyncConnection, city: City, member_id: UUID) -> None:
-    assert await explain.balance(connection, city.book_id, member_id, DAY) == explain.Balance(0, 0, 0, [])
+    assert await explain.balance(connection, city.book_id, member_id, DAY) == explain.Balance(0, 0, 0, 0, 0, [])
     for unit in ("point", "minute"):
         assert await lines(connection, city, member_id, unit) == Lines([], None)
 
@@ -69,6 +69,8 @@ async def test_a_balance_says_what_there_is_to_spend_what_is_held_and_what_ends_
         minutes=230,
         points=130,
         held_points=100,
+        owed_points=0,
+        expiring_points=0,
         purses=[PurseView("试验基金", "Test fund", 130, date(2027, 12, 31))],
     )
     await done(connection, city, cancel(city, member_id, made.data["redemption_id"]), DAY)
