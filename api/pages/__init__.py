@@ -1,6 +1,18 @@
 """Pages for people: everything that is answered with HTML."""
 
-from api.pages import admin, checkin, counter, entry, rewards, station, volunteer
+from api.pages import (
+    admin,
+    admin_members,
+    admin_places,
+    admin_trail,
+    checkin,
+    counter,
+    entry,
+    more,
+    rewards,
+    station,
+    volunteer,
+)
 
 handlers = [
     *entry.handlers,
@@ -9,5 +21,9 @@ handlers = [
     *rewards.handlers,
     *station.handlers,
     *counter.handlers,
+    *more.handlers,
     *admin.handlers,
+    *admin_places.handlers,
+    *admin_members.handlers,
+    *admin_trail.handlers,
 ]
