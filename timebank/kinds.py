@@ -89,13 +89,16 @@ async def install(connection: AsyncConnection, book_id: int, *, now: datetime, a
     return added
 
 
-async def require_keeper(connection: AsyncConnection, book_id: int, actor_id: UUID | None, now: datetime) -> None:
-    """Raise NotAllowed unless the actor, or the operator, administers the whole book: it has one catalogue."""
-    if actor_id is None:
-        return
+async def is_keeper(connection: AsyncConnection, book_id: int, actor_id: UUID, now: datetime) -> bool:
+    """Whether the actor administers the whole book: it has one catalogue."""
     held = await access.grants(connection, book_id, actor_id, now)
     root = await connection.scalar(select(region.c.id).where(region.c.book_id == book_id, region.c.parent_id.is_(None)))
-    if not any(grant.role == "admin" and grant.region_id == root for grant in held):
+    return any(grant.role == "admin" and grant.region_id == root for grant in held)
+
+
+async def require_keeper(connection: AsyncConnection, book_id: int, actor_id: UUID | None, now: datetime) -> None:
+    """Raise NotAllowed unless the actor, or the operator, administers the whole book."""
+    if actor_id is not None and not await is_keeper(connection, book_id, actor_id, now):
         raise NotAllowed()
 
 

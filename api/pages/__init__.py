@@ -2,6 +2,9 @@
 
 from api.pages import (
     admin,
+    admin_members,
+    admin_places,
+    admin_trail,
     astray,
     card,
     checkin,
@@ -9,6 +12,7 @@ from api.pages import (
     counter,
     desk,
     entry,
+    more,
     policy,
     record,
     rewards,
@@ -31,7 +35,11 @@ handlers = [
     *astray.handlers,
     *corrections.handlers,
     *counter.handlers,
+    *more.handlers,
     *admin.handlers,
     *policy.handlers,
     *shelf.handlers,
+    *admin_places.handlers,
+    *admin_members.handlers,
+    *admin_trail.handlers,
 ]

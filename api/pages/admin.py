@@ -1,123 +1,35 @@
-"""An administrator's first page: the branch at a glance, and a new station."""
+"""The office's first page: the branch at a glance, for whoever administers or audits it."""
 
 from typing import Any
-from uuid import UUID
 
-from litestar import Response, get, post
-from litestar.params import FromQuery
-from sqlalchemy.ext.asyncio import AsyncConnection
+from litestar import Response, get
 
-from api.pages.forms import Form, as_uuid
-from api.pages.page import AnyRequest, go, holds_role, member, show, speaker
-from api.problems import Problem, problem_of
-from api.sentences import sentence
-from api.state import Bank, bank_of
-from timebank import kinds, overview, purses, stations
-from timebank.errors import BankError
-from timebank.ids import uuid7
-from timebank.sessions import Session
-
-ROLES = ("admin",)
-FIELDS = ("name_zh", "name_en", "address", "organising_unit", "person_in_charge")
-CHOICES = ("region_id", "fund_id", "service_kind_id")
-# Stations stand in communities, or in what lies below them.
-DEPTH_OF_STATIONS = ("community", "grid", "building", "unit")
-
-
-def administrator(request: AnyRequest) -> Session:
-    """Who is signed in, when they administer anything."""
-    session = member(request)
-    if not holds_role(session, *ROLES):
-        raise Problem("role_not_allowed")
-    return session
+from api.pages.office import READERS, asker, office, reader
+from api.pages.page import AnyRequest
+from api.state import bank_of
+from timebank import overview, purses, stations
 
 
 @get("/admin")
-async def admin(request: AnyRequest, added: FromQuery[str | None] = None) -> Response[Any]:
-    """Stations, funds and people of the administrator's branch."""
-    session, bank = administrator(request), bank_of(request)
-    who: dict[str, Any] = {"actor_id": session.member_id, "roles": ROLES, "now": bank.clock()}
+async def admin(request: AnyRequest) -> Response[Any]:
+    """Stations, funds and people of the reader's branch."""
+    reader(request, *READERS)
+    bank, who = bank_of(request), asker(request, READERS)
     async with bank.engine.connect() as connection:
         sums = await overview.sums(connection, bank.book_id, **who)
-        places = await overview.stations(connection, bank.book_id, **who)
+        places = await stations.listed(connection, bank.book_id, **who, limit=50)
         purse = await overview.funds(connection, bank.book_id, **who)
         points = await purses.fund_balances(connection, bank.book_id, [row.id for row in purse])
-    return show(
+    return office(
         request,
         "admin/overview.html",
-        way="/admin",
+        "/admin",
         sums=sums,
-        stations=places,
+        stations=places.rows,
+        more_stations=places.following is not None,
         funds=purse,
         points=points,
-        added=next((place for place in places if place.id == as_uuid(added)), None),
     )
 
 
-@get("/admin/stations/new")
-async def new_station(request: AnyRequest) -> Response[Any]:
-    """The form for a new station."""
-    session = administrator(request)
-    return await station_form(request, session, uuid7(bank_of(request).clock()), {}, None)
-
-
-async def station_form(
-    request: AnyRequest, session: Session, id: UUID, values: dict[str, str], error: BankError | None
-) -> Response[Any]:
-    """The form, with what was typed before and what was wrong with it."""
-    bank, spoken = bank_of(request), speaker(request)
-    who: dict[str, Any] = {"actor_id": session.member_id, "roles": ROLES, "now": bank.clock()}
-    async with bank.engine.connect() as connection:
-        regions = await overview.regions(connection, bank.book_id, **who)
-        paying = await overview.funds(connection, bank.book_id, **who)
-        services = await kinds.catalogue(connection, bank.book_id)
-    problem = problem_of(error) if error else None
-    return show(
-        request,
-        "admin/new_station.html",
-        way="/admin",
-        status=problem.status if problem else 200,
-        id=id,
-        values=values,
-        refusal=sentence(problem.code, spoken.tag, problem.data) if problem else None,
-        regions=[row for row in regions if row.level in DEPTH_OF_STATIONS],
-        funds=paying,
-        kinds=services,
-    )
-
-
-@post("/admin/stations/new", status_code=303)
-async def add_station(request: AnyRequest) -> Response[Any]:
-    """Open a station. Sent twice, it is opened once."""
-    session, bank, form = administrator(request), bank_of(request), await Form.of(request)
-    id = form.uuid("id")
-    values = {name: form.text(name) for name in (*FIELDS, *CHOICES, "cap_minutes")}
-    try:
-        async with bank.engine.begin() as connection:
-            await open_once(connection, bank, session, id, form)
-    except BankError as error:
-        return await station_form(request, session, id, values, error)
-    return go("/admin", added=id)
-
-
-async def open_once(connection: AsyncConnection, bank: Bank, session: Session, id: UUID, form: Form) -> None:
-    """Open the station of this form unless an earlier sending of it did."""
-    who: dict[str, Any] = {"actor_id": session.member_id, "roles": ROLES, "now": bank.clock()}
-    if any(row.id == id for row in await overview.stations(connection, bank.book_id, **who)):
-        return
-    texts: dict[str, Any] = {name: form.text(name) for name in FIELDS}
-    await stations.add(
-        connection,
-        bank.book_id,
-        id=id,
-        now=who["now"],
-        actor_id=session.member_id,
-        cap_minutes=form.integer("cap_minutes", -(2**31), 2**31) or 240,
-        region_id=form.uuid("region_id"),
-        fund_id=form.uuid("fund_id"),
-        service_kind_id=form.uuid("service_kind_id"),
-        **texts,
-    )
-
-
-handlers = [admin, new_station, add_station]
+handlers = [admin]

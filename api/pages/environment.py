@@ -1,15 +1,23 @@
 """The template engine, once for each language: the filters speak it, and so does every message."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import date, datetime
 from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api.language import Language, language
+from api.language import Language, language, mark
 from api.pages import words
 
+# What the ledger's transfers are, on the statement of a fund.
+FUND_LINES = {
+    "fill_fund": mark("Put in"),
+    "earn_points": mark("Paid for service"),
+    "reverse": mark("Correction"),
+    "expire": mark("Expired"),
+}
 HERE = Path(__file__).parent.parent
 TEMPLATES = HERE / "templates"
 STATIC = HERE / "static"
@@ -50,6 +58,9 @@ def environment(tag: str, zone: str) -> Environment:
         "hold_words": partial(words.of, words.HOLDS, speaker),
         "source_name": partial(words.of, words.SOURCES, speaker),
         "grade_words": partial(words.of, words.GRADES, speaker),
+        "role_name": partial(words.of, words.ROLES, speaker),
+        "role_choices": partial(role_choices, speaker),
+        "fund_line_name": partial(words.of, FUND_LINES, speaker),
         "line_name": partial(words.of, words.LINES, speaker),
         "verdict_name": partial(words.of, words.VERDICTS, speaker),
         "rule_name": partial(words.of, words.RULES, speaker),
@@ -57,6 +68,11 @@ def environment(tag: str, zone: str) -> Environment:
         "period_words": partial(words.of, words.PERIODS, speaker),
     }
     return found
+
+
+def role_choices(speaker: Language, roles: Sequence[str]) -> list[tuple[str, str]]:
+    """Roles to choose from, each with its name."""
+    return [(role, words.of(words.ROLES, speaker, role)) for role in roles]
 
 
 def hours(speaker: Language, minutes: int) -> str:

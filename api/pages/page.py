@@ -31,21 +31,31 @@ class Way(NamedTuple):
     href: str
     icon: str
     words: str
+    # Where it shows: everywhere, or only on a "wide" or a "narrow" page.
+    where: str = ""
 
 
 HOME = Way("/", "home", mark("Home"))
 WAYS_OF = {
     "manager": (Way("/queue", "verify", mark("Verify")), Way("/stations", "screen", mark("Stations"))),
     "clerk": (Way("/counter", "counter", mark("Counter")),),
-    "admin": (Way("/admin", "city", mark("Overview")), Way("/queue", "verify", mark("Verify"))),
+    "admin": (
+        Way("/admin", "city", mark("Administration")),
+        Way("/queue", "verify", mark("Verify")),
+        Way("/stations", "screen", mark("Stations")),
+    ),
+    "auditor": (Way("/admin", "city", mark("Administration")), Way("/admin/trail", "audit", mark("Audit trail"))),
 }
+# To everything that does not fit beside it.
+MORE = Way("/more", "more", mark("More"))
 WAYS_OF_ALL = (
     Way("/rewards", "gift", mark("Rewards")),
     Way("/codes", "code", mark("My codes")),
     Way("/statement", "list", mark("Statement")),
 )
-# What fits side by side on a narrow phone.
+# What fits side by side on a narrow phone, and on a wide page.
 WAYS_LIMIT = 5
+WIDE_WAYS_LIMIT = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +139,27 @@ def frame(request: AnyRequest, way: str) -> Frame:
     )
 
 
-def ways(session: Session | None, spoken: Language) -> list[Way]:
-    """Where this person can go: what their roles are for first."""
+def all_ways(session: Session | None, spoken: Language) -> list[Way]:
+    """Everywhere this person can go: what their roles are for first."""
     if session is None:
         return []
     found = [HOME]
     for role, added in WAYS_OF.items():
         if holds_role(session, role):
-            found += [way for way in added if way not in found]
+            found += [way for way in added if way.href not in {known.href for known in found}]
     found += WAYS_OF_ALL
-    return [way._replace(words=spoken.gettext(way.words)) for way in found[:WAYS_LIMIT]]
+    return [way._replace(words=spoken.gettext(way.words)) for way in found]
+
+
+def ways(session: Session | None, spoken: Language) -> list[Way]:
+    """What stands in the bar: all of it where it fits, else the first of it and the way to the rest."""
+    found = all_ways(session, spoken)
+    if len(found) <= WAYS_LIMIT:
+        return found
+    side_by_side = WAYS_LIMIT - 1
+    wider = [way._replace(where="wide") for way in found[side_by_side:WIDE_WAYS_LIMIT]]
+    more = MORE._replace(words=spoken.gettext(MORE.words), where="narrow" if len(found) <= WIDE_WAYS_LIMIT else "")
+    return [*found[:side_by_side], *wider, more]
 
 
 def show(request: AnyRequest, template: str, *, way: str = "", status: int = 200, **values: Any) -> Response[str]:

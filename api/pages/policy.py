@@ -8,8 +8,8 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromQuery
 
-from api.pages.admin import administrator
 from api.pages.forms import Form, as_uuid
+from api.pages.office import administrator
 from api.pages.page import AnyRequest, answer_to, go, show, shown, speaker
 from api.problems import Problem, problem_of
 from api.sentences import sentence

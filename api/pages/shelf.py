@@ -10,8 +10,8 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.pages.admin import administrator
 from api.pages.forms import Form, as_uuid
+from api.pages.office import administrator
 from api.pages.page import AnyRequest, Shown, answer_to, go, show, shown, speaker
 from api.problems import Problem, problem_of
 from api.sentences import sentence

@@ -9,10 +9,10 @@ import msgspec
 
 from api.auth import member_of
 from api.bodies import complaint
-from api.deeds import Deed, carry_out
 from api.pages.forms import Form
 from api.pages.page import AnyRequest
 from api.problems import Problem, answered, problem_of
+from api.rest.deeds import Deed, carry_out
 from api.state import Bank, bank_of
 
 

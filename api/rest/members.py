@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from api.auth import member_of
-from api.deeds import Doing, doing
+from api.rest.deeds import Doing, doing
 from api.rest.operation import (
     Answered,
     AnyRequest,

@@ -7,7 +7,7 @@ from litestar import Response
 from msgspec import Meta
 
 from api.auth import member_of
-from api.deeds import Doing, doing
+from api.rest.deeds import Doing, doing
 from api.rest.operation import (
     Answered,
     AnyRequest,

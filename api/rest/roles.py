@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import Response
 
 from api.auth import member_of
-from api.deeds import Doing, doing
+from api.rest.deeds import Doing, doing
 from api.rest.operation import (
     Answered,
     AnyRequest,

@@ -150,7 +150,7 @@ async def test_what_is_out_of_stock(connection: AsyncConnection, city: City, mem
 
 
 async def test_a_limit_is_for_one_member_and_month(connection: AsyncConnection, city: City, member_id: UUID) -> None:
-    reward_id = await city.add_reward(connection, price_points=10, limit_per_month=2)
+    reward_id = await city.add_reward(connection, price_points=10, limit_pieces=2, limit_period="month")
     other = await city.add_member(connection)
     await earn(connection, city, other, 100)
     batch = [redeem(city, who, reward_id) for who in (member_id, member_id, member_id, other)]
@@ -189,7 +189,7 @@ async def test_who_may_not_redeem_what(connection: AsyncConnection, city: City, 
 async def test_of_several_reasons_the_one_that_helps_most_comes_first(
     connection: AsyncConnection, city: City, member_id: UUID
 ) -> None:
-    reward_id = await city.add_reward(connection, price_points=250, stock=1, limit_per_month=1)
+    reward_id = await city.add_reward(connection, price_points=250, stock=1, limit_pieces=1, limit_period="month")
     await hold(connection, city, member_id, reward_id)
     assert await code(connection, city, redeem(city, member_id, reward_id)) == "limit_reached"
     other = await city.add_member(connection)
