@@ -16,14 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING, City
-from timebank import checkins, codes, counter, redemptions, verification
+from timebank import checkins, codes, counter, purses, redemptions, verification
 from timebank.checkins import Punch
 from timebank.commands import Answer
 from timebank.counter import Fulfil
 from timebank.ids import uuid7
 from timebank.policy import Rules
 from timebank.redemptions import Cancel, Redeem
-from timebank.tables import policy_version, record, redemption
+from timebank.tables import policy_version, record, redemption, reward
 from timebank.verification import Verify
 
 DRAW = b"draw"
@@ -148,6 +148,29 @@ async def the_record(connection: AsyncConnection, city: City, record_id: UUID) -
 async def the_redemption(connection: AsyncConnection, city: City, redemption_id: UUID | str) -> Row[Any]:
     (row,) = await rows(connection, city, redemption, id=UUID(str(redemption_id)))
     return row
+
+
+async def points_of(connection: AsyncConnection, city: City, member_id: UUID) -> list[int]:
+    """What a member's purses hold, the earliest expiry first."""
+    return [purse.points for purse in await purses.purses_of(connection, city.book_id, [member_id])]
+
+
+async def stock_of(connection: AsyncConnection, city: City, reward_id: UUID) -> int:
+    """How many of a reward are left."""
+    (row,) = await rows(connection, city, reward, id=reward_id)
+    return int(row.stock)
+
+
+async def balance_of(connection: AsyncConnection, city: City, account_id: UUID) -> int:
+    """What an account holds."""
+    found = await purses.balances(connection, city.book_id, [account_id])
+    return found[account_id]
+
+
+async def proved(engine: AsyncEngine, city: City) -> bool:
+    """Whether the book proves itself from its rows alone."""
+    async with engine.connect() as connection:
+        return (await purses.audit(connection, city.book_id)).passed
 
 
 async def committed(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:

@@ -1,7 +1,5 @@
-"""Redemptions: points are held, come back, or are spent at the counter; stock and codes hold whatever runs at once."""
+"""Redemptions: points are held for a reward, and come back when it is cancelled or its time runs out."""
 
-import asyncio
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,26 +7,27 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import (
+    balance_of,
     cancel,
-    committed,
     done,
     earn,
     fulfil,
     one,
+    points_of,
     redeem,
-    rows,
     send,
+    stock_of,
     the_redemption,
 )
 from timebank import codes, members, purses, redemptions, rewards
 from timebank.commands import Answer
 from timebank.keys import Keys
-from timebank.tables import redemption, redemption_part, reward, reward_place
+from timebank.tables import redemption, redemption_part
 
 # After the services that earned the points were verified.
 DAY = MORNING + timedelta(days=10)
@@ -56,21 +55,6 @@ async def reward_id(connection: AsyncConnection, city: City) -> UUID:
     return await city.add_reward(connection)
 
 
-async def points_of(connection: AsyncConnection, city: City, member_id: UUID) -> list[int]:
-    """What a member's purses hold, the earliest expiry first."""
-    return [purse.points for purse in await purses.purses_of(connection, city.book_id, [member_id])]
-
-
-async def stock_of(connection: AsyncConnection, city: City, reward_id: UUID) -> int:
-    (row,) = await rows(connection, city, reward, id=reward_id)
-    return int(row.stock)
-
-
-async def account(connection: AsyncConnection, city: City, account_id: UUID) -> int:
-    found = await purses.balances(connection, city.book_id, [account_id])
-    return found[account_id]
-
-
 async def code(connection: AsyncConnection, city: City, command: Any, now: datetime = DAY) -> str:
     return (await one(connection, city, command, now)).code
 
@@ -96,7 +80,7 @@ async def test_redeeming_holds_the_points_and_the_piece(
         "expires_at": (DAY + timedelta(days=1)).isoformat(),
     }
     assert await points_of(connection, city, member_id) == [150]
-    assert await account(connection, city, purses.HELD) == 100
+    assert await balance_of(connection, city, purses.HELD) == 100
     assert await stock_of(connection, city, reward_id) == 9
     row = await the_redemption(connection, city, command.id)
     assert (row.state, row.member_id, row.reward_id, row.points) == ("held", member_id, reward_id, 100)
@@ -225,7 +209,7 @@ async def test_cancelling_gives_points_and_piece_back_to_where_they_were(
     answer = await done(connection, city, command, DAY + timedelta(hours=1))
     assert answer.data == {"redemption_id": made.data["redemption_id"], "points": 100}
     assert await points_of(connection, city, member_id) == [70, 90]
-    assert await account(connection, city, purses.HELD) == 0
+    assert await balance_of(connection, city, purses.HELD) == 0
     assert await stock_of(connection, city, reward_id) == 10
     row = await the_redemption(connection, city, made.data["redemption_id"])
     assert (row.state, row.ended_at, row.ended_by) == ("cancelled", DAY + timedelta(hours=1), member_id)
@@ -364,112 +348,6 @@ async def test_a_draw_that_never_comes_out_undoes_the_batch(
         await send(connection, city, [redeem(city, member_id, reward_id) for _ in range(2)], DAY)
 
 
-# The counter.
-
-
-async def test_a_code_is_handed_over_once(
-    connection: AsyncConnection, city: City, member_id: UUID, reward_id: UUID
-) -> None:
-    made = await hold(connection, city, member_id, reward_id)
-    command = fulfil(city, number=made.data["number"])
-    answer = await done(connection, city, command, DAY + timedelta(hours=1))
-    assert answer.data == {
-        "redemption_id": made.data["redemption_id"],
-        "reward_id": str(reward_id),
-        "member_id": str(member_id),
-        "points": 100,
-        "at": (DAY + timedelta(hours=1)).isoformat(),
-    }
-    assert await account(connection, city, purses.HELD) == 0
-    assert await account(connection, city, purses.FULFILLED) == 100
-    assert await points_of(connection, city, member_id) == [150]
-    assert await stock_of(connection, city, reward_id) == 9
-    row = await the_redemption(connection, city, made.data["redemption_id"])
-    assert (row.state, row.ended_by, row.station_id) == ("fulfilled", city.clerk_id, city.station.id)
-    assert row.ended_at == DAY + timedelta(hours=1)
-    # The same click again says the same; another click says that it was done.
-    assert await one(connection, city, command, DAY + timedelta(days=3)) == answer
-    batch = [fulfil(city, number=made.data["number"]), fulfil(city, digits=made.data["digits"])]
-    assert [each.code for each in await send(connection, city, batch, DAY)] == ["already_fulfilled"] * 2
-    assert await code(connection, city, replace(command, number=1)) == "id_reused"
-
-
-async def test_only_a_clerk_of_the_station_hands_over(
-    connection: AsyncConnection, city: City, member_id: UUID, reward_id: UUID
-) -> None:
-    made = await hold(connection, city, member_id, reward_id)
-    elsewhere = await city.add_station(connection)
-    other, suspended = await city.add_members(connection, 2)
-    await city.grant(connection, other, "clerk", station_id=elsewhere.id)
-    await city.grant(connection, suspended, "clerk", station_id=city.station.id)
-    await members.suspend(connection, city.book_id, suspended, now=MORNING)
-    number = made.data["number"]
-    batch = [fulfil(city, number=number, actor_id=who) for who in (other, suspended, member_id, city.manager_id)]
-    assert [answer.code for answer in await send(connection, city, batch, DAY)] == ["role_not_allowed"] * 4
-    # A place where it is not handed over, by a clerk of that place.
-    assert await code(connection, city, fulfil(city, number=number, actor_id=other, station_id=elsewhere.id)) == (
-        "wrong_place"
-    )
-    above = await city.add_member(connection)
-    await city.grant(connection, above, "clerk", region_id=city.district_id)
-    assert await code(connection, city, fulfil(city, number=number, actor_id=above)) == "ok"
-
-
-async def test_digits_mean_something_at_pick_up_places_only(
-    connection: AsyncConnection, city: City, member_id: UUID, reward_id: UUID
-) -> None:
-    made = await hold(connection, city, member_id, reward_id)
-    elsewhere = await city.add_station(connection)
-    await city.grant(connection, city.clerk_id, "clerk", station_id=elsewhere.id)
-    digits = made.data["digits"]
-    assert await code(connection, city, fulfil(city, digits=digits, station_id=elsewhere.id)) == "not_found"
-    assert await code(connection, city, fulfil(city, digits=f"{(int(digits) + 1) % 10**8:08d}")) == "not_found"
-    assert await code(connection, city, fulfil(city, number=2**40 - 1)) == "not_found"
-    assert await code(connection, city, fulfil(city)) == "not_found"
-    assert await code(connection, city, fulfil(city, digits=digits)) == "ok"
-
-
-async def test_digits_used_before_mean_what_can_be_collected_now(
-    connection: AsyncConnection, city: City, member_id: UUID
-) -> None:
-    reward_id = await city.add_reward(connection, price_points=10)
-    old, older, new = [await hold(connection, city, member_id, reward_id) for _ in range(3)]
-    await done(connection, city, fulfil(city, number=old.data["number"]), DAY)
-    await done(connection, city, cancel(city, member_id, older.data["redemption_id"]), DAY)
-    digits = new.data["digits"]
-    await connection.execute(
-        update(redemption)
-        .where(redemption.c.book_id == city.book_id, redemption.c.number != new.data["number"])
-        .values(digits=digits)
-    )
-    answer = await done(connection, city, fulfil(city, digits=digits), DAY)
-    assert answer.data["redemption_id"] == new.data["redemption_id"]
-
-
-async def test_a_reward_that_moved_is_handed_over_where_it_is_now(
-    connection: AsyncConnection, city: City, member_id: UUID, reward_id: UUID
-) -> None:
-    made = await hold(connection, city, member_id, reward_id)
-    await connection.execute(reward_place.delete().where(reward_place.c.reward_id == reward_id))
-    assert await code(connection, city, fulfil(city, number=made.data["number"])) == "wrong_place"
-
-
-async def test_one_refused_hand_over_never_fails_its_neighbours(
-    connection: AsyncConnection, city: City, member_id: UUID, reward_id: UUID
-) -> None:
-    one_, two = [await hold(connection, city, member_id, reward_id) for _ in range(2)]
-    batch = [
-        fulfil(city, number=one_.data["number"], actor_id=member_id),
-        fulfil(city, digits=one_.data["digits"]),
-        fulfil(city, number=one_.data["number"]),
-        fulfil(city, number=5),
-        fulfil(city, number=two.data["number"]),
-    ]
-    answers = await send(connection, city, batch, DAY)
-    assert [answer.code for answer in answers] == ["role_not_allowed", "ok", "already_fulfilled", "not_found", "ok"]
-    assert await account(connection, city, purses.FULFILLED) == 200
-
-
 async def test_a_batch_costs_as_many_statements_as_one_command(connection: AsyncConnection, city: City) -> None:
     reward_id = await city.add_reward(connection, price_points=10, stock=100)
     counts: set[tuple[str, int]] = set()
@@ -494,119 +372,3 @@ async def test_a_batch_costs_as_many_statements_as_one_command(connection: Async
         counts.add(("time_out", len(sent)))
     assert len(counts) == 4
     assert max(count for _, count in counts) < 20
-
-
-# Many at once, on connections of their own.
-
-
-@pytest.fixture
-async def busy(engine: AsyncEngine, new_book: int, keys: Keys) -> City:
-    """A committed city, for several connections."""
-    async with engine.begin() as connection:
-        city = await build_city(connection, new_book, keys)
-        await acting.no_draw(connection, city)
-    return city
-
-
-async def proved(engine: AsyncEngine, city: City) -> bool:
-    async with engine.connect() as connection:
-        return (await purses.audit(connection, city.book_id)).passed
-
-
-async def test_64_at_once_never_oversell(engine: AsyncEngine, busy: City) -> None:
-    async with engine.begin() as connection:
-        reward_id = await busy.add_reward(connection, stock=10)
-        people = await busy.add_members(connection, 64)
-        for who in people:
-            await earn(connection, busy, who, 100)
-
-    async def ask(who: UUID) -> Answer:
-        command = redeem(busy, who, reward_id)
-        return await committed(engine, lambda connection: one(connection, busy, command, DAY))
-
-    answers = await asyncio.gather(*map(ask, people))
-
-    assert Counter(answer.code for answer in answers) == {"ok": 10, "out_of_stock": 54}
-    async with engine.connect() as connection:
-        assert await stock_of(connection, busy, reward_id) == 0
-        assert await account(connection, busy, purses.HELD) == 1000
-        made = await rows(connection, busy, redemption)
-    assert len({row.digits for row in made}) == len({row.number for row in made}) == 10
-    assert await proved(engine, busy)
-
-
-async def test_64_at_once_never_spend_one_members_points_twice(engine: AsyncEngine, busy: City) -> None:
-    async with engine.begin() as connection:
-        rewards_ = [await busy.add_reward(connection, stock=50) for _ in range(4)]
-        member_id = await busy.add_member(connection)
-        await earn(connection, busy, member_id, 450)
-
-    async def ask(number: int) -> Answer:
-        command = redeem(busy, member_id, rewards_[number % 4])
-        return await committed(engine, lambda connection: one(connection, busy, command, DAY))
-
-    answers = await asyncio.gather(*map(ask, range(64)))
-
-    assert Counter(answer.code for answer in answers) == {"ok": 4, "points_short": 60}
-    async with engine.connect() as connection:
-        assert await points_of(connection, busy, member_id) == [50]
-    assert await proved(engine, busy)
-
-
-async def test_64_clerks_at_once_hand_a_code_over_once(engine: AsyncEngine, busy: City) -> None:
-    async with engine.begin() as connection:
-        reward_id = await busy.add_reward(connection)
-        member_id = await busy.add_member(connection)
-        await earn(connection, busy, member_id, 100)
-        clerks = await busy.add_members(connection, 64)
-        for clerk in clerks:
-            await busy.grant(connection, clerk, "clerk", station_id=busy.station.id)
-        made = await hold(connection, busy, member_id, reward_id)
-
-    async def hand(clerk: UUID, by_digits: bool) -> Answer:
-        shown = {"digits": made.data["digits"]} if by_digits else {"number": made.data["number"]}
-        command = fulfil(busy, actor_id=clerk, **shown)
-        return await committed(engine, lambda connection: one(connection, busy, command, DAY))
-
-    answers = await asyncio.gather(*(hand(clerk, place % 2 == 0) for place, clerk in enumerate(clerks)))
-
-    assert Counter(answer.code for answer in answers) == {"ok": 1, "already_fulfilled": 63}
-    async with engine.connect() as connection:
-        assert await account(connection, busy, purses.FULFILLED) == 100
-    assert await proved(engine, busy)
-
-
-async def test_collected_cancelled_or_timed_out_but_only_one_of_them(engine: AsyncEngine, busy: City) -> None:
-    async with engine.begin() as connection:
-        reward_id = await busy.add_reward(connection, price_points=10, stock=100)
-        people = await busy.add_members(connection, 12)
-        held = []
-        for who in people:
-            await earn(connection, busy, who, 10)
-            held.append((who, await hold(connection, busy, who, reward_id)))
-    ends = DAY + timedelta(days=1)
-
-    async def end(command: Any) -> str:
-        # A moment before the end for those who come, the end for the job: both race for the same rows.
-        now = ends - timedelta(microseconds=1)
-        return (await committed(engine, lambda connection: one(connection, busy, command, now))).code
-
-    async def time_out() -> int:
-        return await committed(engine, lambda connection: redemptions.time_out(connection, busy.book_id, ends, 5))
-
-    came = [end(cancel(busy, who, made.data["redemption_id"])) for who, made in held[:8]]
-    came += [end(fulfil(busy, number=made.data["number"])) for _, made in held[:8]]
-    settled = await asyncio.gather(*came, *(time_out() for _ in range(6)))
-    while await time_out():
-        pass
-
-    answers = [answer for answer in settled if isinstance(answer, str)]
-    async with engine.connect() as connection:
-        states = Counter(row.state for row in await rows(connection, busy, redemption))
-        assert sum(states.values()) == 12
-        assert states["cancelled"] + states["fulfilled"] == answers.count("ok")
-        assert await stock_of(connection, busy, reward_id) == 100 - states["fulfilled"]
-        assert await account(connection, busy, purses.HELD) == 0
-        assert await account(connection, busy, purses.FULFILLED) == 10 * states["fulfilled"]
-    assert set(answers) <= {"ok", "already_cancelled", "already_fulfilled", "redemption_timed_out"}
-    assert await proved(engine, busy)
