@@ -187,8 +187,8 @@ def unconfirmed(book_id: int, member_id: UUID) -> Select[Any]:
             attendance,
             and_(
                 attendance.c.book_id == punch.c.book_id,
-                attendance.c.member_id == punch.c.member_id,
-                (attendance.c.in_punch_id == punch.c.id) | (attendance.c.out_punch_id == punch.c.id),
+                # An attendance has the id of its first scan.
+                (attendance.c.id == punch.c.id) | (attendance.c.out_punch_id == punch.c.id),
             ),
         )
         .join(station, and_(station.c.book_id == punch.c.book_id, station.c.id == punch.c.station_id))

@@ -63,7 +63,7 @@ class Batch(Protocol):
 class Doubts:
     """What is known beforehand of the members, phones and stations of a batch."""
 
-    # The last punch of each member: when, and where, if the station's position is known.
+    # The last punch of each member, when it was made at a station whose position is known.
     last: dict[UUID, Row[Any]] = field(default_factory=dict)
     # Who else has used a phone lately.
     phones: dict[UUID, set[UUID]] = field(default_factory=lambda: defaultdict(set))
@@ -86,21 +86,27 @@ class Doubts:
         return True
 
 
-# One statement for a batch: the last punch of each member, and whether the phone is known as somebody else's.
-HISTORY = text("""
-    SELECT c.member_id, c.phone_id, last.occurred_at, last.station_id, s.latitude, s.longitude,
-      other.member_id AS other_id
-    FROM unnest(CAST(:member_ids AS uuid[]), CAST(:phone_ids AS uuid[])) AS c (member_id, phone_id)
-    LEFT JOIN LATERAL (
+# The last punch of each member, where any station of the batch has a position.
+LAST = text("""
+    SELECT c.member_id, last.occurred_at, last.station_id, s.latitude, s.longitude
+    FROM unnest(CAST(:member_ids AS uuid[])) AS c (member_id)
+    CROSS JOIN LATERAL (
       SELECT p.occurred_at, p.station_id FROM timebank.punch AS p
       WHERE p.book_id = :book_id AND p.member_id = c.member_id ORDER BY p.occurred_at DESC LIMIT 1
-    ) AS last ON true
-    LEFT JOIN timebank.station AS s ON s.book_id = :book_id AND s.id = last.station_id
-    LEFT JOIN LATERAL (
+    ) AS last
+    JOIN timebank.station AS s ON s.book_id = :book_id AND s.id = last.station_id
+    WHERE s.latitude IS NOT NULL
+""")
+
+# Whether a phone is known as somebody else's, where phones say which they are.
+SHARED = text("""
+    SELECT c.phone_id, other.member_id
+    FROM unnest(CAST(:member_ids AS uuid[]), CAST(:phone_ids AS uuid[])) AS c (member_id, phone_id)
+    CROSS JOIN LATERAL (
       SELECT p.member_id FROM timebank.punch AS p
       WHERE p.book_id = :book_id AND p.phone_id = c.phone_id AND p.recorded_at > :since AND p.member_id <> c.member_id
       LIMIT 1
-    ) AS other ON true
+    ) AS other
 """)
 
 # How often each member was late in the month, and when, since the slot, the phone or the member was last live.
@@ -127,22 +133,19 @@ async def read(
     found = Doubts()
     if not scanned:
         return found
-    now, rules = batch.now, batch.rules(batch.now)
-    pairs = sorted({(member_id, command.phone_id) for member_id, command in scanned}, key=str)
-    rows = await connection.execute(
-        HISTORY,
-        {
-            "book_id": book_id,
-            "member_ids": [member_id for member_id, _ in pairs],
-            "phone_ids": [phone_id for _, phone_id in pairs],
-            "since": now - timedelta(hours=rules.shared_phone_hours),
-        },
-    )
-    for row in rows:
-        if row.occurred_at is not None:
-            found.last[row.member_id] = row
-        if row.phone_id is not None:
-            found.phones[row.phone_id] |= {row.member_id, *([row.other_id] if row.other_id else [])}
+    if any(place.latitude is not None for place in batch.places.all()):
+        member_ids = list({member_id for member_id, _ in scanned})
+        rows = await connection.execute(LAST, {"book_id": book_id, "member_ids": member_ids})
+        found.last = {row.member_id: row for row in rows}
+    pairs = {(member_id, command.phone_id) for member_id, command in scanned if command.phone_id is not None}
+    for member_id, phone_id in pairs:
+        if phone_id is not None:
+            found.phones[phone_id].add(member_id)
+    if pairs:
+        since = batch.now - timedelta(hours=batch.rules(batch.now).shared_phone_hours)
+        values = {"member_ids": [pair[0] for pair in pairs], "phone_ids": [pair[1] for pair in pairs], "since": since}
+        for row in await connection.execute(SHARED, {"book_id": book_id, **values}):
+            found.phones[row.phone_id].add(row.member_id)
     await read_late(connection, book_id, scanned, batch, found)
     return found
 
@@ -205,7 +208,7 @@ def of_scan(batch: Batch, command: Scanned, ground: Grounds) -> list[str]:
 
 def is_too_fast(last: Row[Any] | None, place: Any, at: datetime, rules: Rules) -> bool:
     """Whether nobody comes from the station of the last punch to this one in that time."""
-    if last is None or last.station_id == place.id or last.latitude is None or place.latitude is None:
+    if last is None or last.station_id == place.id or place.latitude is None:
         return False
     here, there = (place.latitude, place.longitude), (last.latitude, last.longitude)
     return policy.too_fast(there, here, at - last.occurred_at, rules)
@@ -254,11 +257,11 @@ MARK = text("""
       SELECT array_agg(held.hold ORDER BY array_position(CAST(:hold_order AS text[]), held.hold))
       FROM unnest(r.holds || ARRAY['mass_checkout']) AS held (hold)
     )
-    FROM timebank.attendance AS a
-    JOIN timebank.punch AS p ON p.book_id = a.book_id AND p.id = a.out_punch_id
-    WHERE r.book_id = :book_id AND r.state = 'waiting' AND NOT r.holds && ARRAY['mass_checkout']
-      AND a.book_id = r.book_id AND a.id = r.id AND p.station_id = ANY(CAST(:station_ids AS uuid[]))
+    FROM timebank.punch AS p
+    JOIN timebank.attendance AS a ON a.book_id = p.book_id AND a.out_punch_id = p.id
+    WHERE p.book_id = :book_id AND p.station_id = ANY(CAST(:station_ids AS uuid[])) AND p.kind = 'out'
       AND p.source <> 'door' AND p.recorded_at > :since AND p.occurred_at > :since
+      AND r.book_id = :book_id AND r.id = a.id AND r.state = 'waiting' AND NOT r.holds && ARRAY['mass_checkout']
 """)
 
 

@@ -30,6 +30,10 @@ class Places:
     # (station, number) of the posters that still hang.
     posters: set[tuple[UUID, int]] = field(default_factory=set)
 
+    def all(self) -> list[Row[Any]]:
+        """Every station of the batch, once or more."""
+        return [*self.by_device.values(), *self.by_id.values()]
+
     def of(self, scan: Scan, station_id: UUID | None) -> Row[Any] | None:
         """The station of a scan."""
         if scan.device_number is not None:

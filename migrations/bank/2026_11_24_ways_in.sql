@@ -83,6 +83,8 @@ ALTER TABLE timebank.attendance
   ADD COLUMN shift_id UUID,
   ADD CONSTRAINT attendance_shift_id_fkey FOREIGN KEY(book_id, shift_id) REFERENCES timebank.shift (book_id, id);
 
+CREATE INDEX attendance_out_punch_idx ON timebank.attendance (book_id, out_punch_id) WHERE out_punch_id IS NOT NULL;
+
 CREATE INDEX attendance_shift_idx ON timebank.attendance (book_id, shift_id) WHERE shift_id IS NOT NULL;
 
 CREATE TABLE timebank.confirmation (

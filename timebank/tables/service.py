@@ -149,6 +149,7 @@ attendance = Table(
     CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="open_has_no_end"),
     CheckConstraint("ended_at >= started_at", name="ends_after_start"),
     Index("attendance_shift_idx", "book_id", "shift_id", postgresql_where=text("shift_id IS NOT NULL")),
+    Index("attendance_out_punch_idx", "book_id", "out_punch_id", postgresql_where=text("out_punch_id IS NOT NULL")),
     # One person is in one place: the database says so, whatever runs at once.
     Index("attendance_open_key", "book_id", "member_id", unique=True, postgresql_where=text("state = 'open'")),
     Index(
