@@ -55,6 +55,8 @@ PARAMETERS = {
     "subject_id": ("Only what was done to this thing.", {"type": "string", "format": "uuid"}),
     "since": ("From this moment on.", {"type": "string", "format": "date-time"}),
     "until": ("Before this moment.", {"type": "string", "format": "date-time"}),
+    "since:day": ("From the beginning of this day, where the community lives.", {"type": "string", "format": "date"}),
+    "until:day": ("To the end of this day.", {"type": "string", "format": "date"}),
     "version": ("Where the page begins: `following` of the page before.", {"type": "integer", "minimum": 0}),
 }
 PATH_TYPES = {
@@ -134,7 +136,8 @@ def path_parameters(handler: Any) -> list[dict[str, Any]]:
 def query_parameter(name: str) -> dict[str, Any]:
     """A parameter after the question mark; none is ever required."""
     words, schema = PARAMETERS[name]
-    return {"name": name, "in": "query", "description": words, "schema": schema}
+    # The same name stands for something else in another route.
+    return {"name": name.partition(":")[0], "in": "query", "description": words, "schema": schema}
 
 
 def json_of(shape: Any) -> dict[str, Any]:

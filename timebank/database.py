@@ -119,6 +119,14 @@ async def reached(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         await connection.close()
 
 
+@contextlib.asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection that only reads, and to which everything is as it was when it first asked."""
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        yield connection
+
+
 def unreachable(words: str) -> Refusal:
     """What is said of a database that does not answer. Never the URL: it may hold a password."""
     return Refusal("database_unreachable", f"The database cannot be reached: {words}")

@@ -18,12 +18,14 @@ from api.rest import (
     sessions,
     shelf,
     shifts,
+    statement,
     stations,
 )
 
 handlers = [
     *sessions.handlers,
     *me.handlers,
+    *statement.handlers,
     *checkins.handlers,
     *queue.handlers,
     *corrections.handlers,

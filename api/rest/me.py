@@ -1,4 +1,4 @@
-"""What is a member's own: who they are here, their balance and what it came from, their records."""
+"""What is a member's own: who they are here, their balance, their records."""
 
 from datetime import date, datetime
 from typing import Any
@@ -8,7 +8,6 @@ import msgspec
 from litestar import Response
 
 from api.auth import member_of, visitor_of
-from api.problems import Problem
 from api.rest.operation import (
     Answered,
     AnyRequest,
@@ -19,13 +18,10 @@ from api.rest.operation import (
     limit_of,
     reading,
     shaped,
-    text_query,
 )
-from api.rest.queue import Punch, Record
+from api.rest.queue import Record
 from api.state import bank_of
 from timebank import explain, members, records
-
-UNITS = ("point", "minute")
 
 
 class Role(Answered, frozen=True):
@@ -91,41 +87,6 @@ class Me(Answered, frozen=True):
     """Goes into the header `X-CSRF-Token` of every write of this session."""
 
 
-class LineRedemption(Answered, frozen=True):
-    """The redemption that a line belongs to."""
-
-    id: UUID
-    reward_zh: str
-    reward_en: str
-
-
-class Line(Answered, frozen=True):
-    """One posting, with everything it came from."""
-
-    transfer_id: UUID
-    """Its number in the ledger."""
-    kind: str
-    recorded_at: datetime
-    amount: int
-    """Points or minutes; below zero when they went away."""
-    fund_zh: str | None
-    fund_en: str | None
-    expires_on: date | None
-    record: Record | None
-    verified_by: str | None
-    """Who verified the record, by name."""
-    punches: list[Punch]
-    redemption: LineRedemption | None
-
-
-class Statement(Answered, frozen=True):
-    """One page of a statement, the latest first."""
-
-    lines: list[Line]
-    following: str | None
-    """The cursor of the next page; null on the last."""
-
-
 class MyRecord(Record, frozen=True):
     """A record as its volunteer sees it."""
 
@@ -175,37 +136,6 @@ async def balance(request: AnyRequest) -> Response[Any]:
     return give(msgspec.convert(found, Balance, from_attributes=True))
 
 
-@reading("/statement", Operation(Statement, refusals=("cursor_invalid", "invalid"), query=("unit", "cursor", "limit")))
-async def statement(request: AnyRequest) -> Response[Any]:
-    """Every line of a balance with what it came from: check-in, check-out, who verified it, under which rules."""
-    bank, member_id = bank_of(request), member_of(request).member_id
-    unit, cursor, limit = text_query(request, "unit") or "point", text_query(request, "cursor"), limit_of(request)
-    if unit not in UNITS:
-        raise Problem("invalid", {"field": "unit", "reason": "unknown"})
-    async with bank.engine.connect() as connection:
-        page = await explain.lines(connection, bank.book_id, member_id, unit=unit, before=cursor, limit=limit)
-        verifiers = {line.record.decided_by for line in page.lines if line.record and line.record.decided_by}
-        names = await members.names(connection, bank.book_id, bank.keys, verifiers)
-    return give(Statement(lines=[explained(line, names) for line in page.lines], following=following(page.following)))
-
-
-def explained(line: Any, names: dict[UUID, str]) -> Line:
-    """A line for a program."""
-    return Line(
-        transfer_id=line.transfer_id,
-        kind=line.kind,
-        recorded_at=line.recorded_at,
-        amount=line.amount,
-        fund_zh=line.fund_zh,
-        fund_en=line.fund_en,
-        expires_on=line.expires_on,
-        record=msgspec.convert(line.record, Record, from_attributes=True) if line.record else None,
-        verified_by=names.get(line.record.decided_by) if line.record else None,
-        punches=[msgspec.convert(punch, Punch, from_attributes=True) for punch in line.punches],
-        redemption=msgspec.convert(line.redemption, LineRedemption, from_attributes=True) if line.redemption else None,
-    )
-
-
 @reading("/records", Operation(MyRecords, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
 async def my_records(request: AnyRequest) -> Response[Any]:
     """The volunteer's own service records, the latest first."""
@@ -217,4 +147,4 @@ async def my_records(request: AnyRequest) -> Response[Any]:
     return give(MyRecords(records=found, following=following(page.following)))
 
 
-handlers = [me, balance, statement, my_records]
+handlers = [me, balance, my_records]

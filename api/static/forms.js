@@ -20,6 +20,11 @@ addEventListener("pageshow", () => {
   }
 });
 
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 for (const field of document.querySelectorAll("select[data-submit]")) {
   field.addEventListener("change", () => field.form.requestSubmit());
 }
