@@ -13,8 +13,8 @@ from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member,
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import catalogue, explain
-from timebank.counter import COUNTER_ROLES
 from timebank.commands import Answer
+from timebank.counter import COUNTER_ROLES
 from timebank.cursors import Cursor
 from timebank.ids import uuid7
 from timebank.redemptions import Cancel, Redeem

@@ -200,7 +200,12 @@ async def redeem(request: AnyRequest) -> Response[Any]:
 
 @writing(
     "/redemptions/{redemption_id:uuid}/cancellation",
-    Operation(CommandAnswer, Cancellation, 201, ("not_found", "already_ended", "id_reused")),
+    Operation(
+        CommandAnswer,
+        Cancellation,
+        201,
+        ("not_found", "already_fulfilled", "already_cancelled", "redemption_timed_out", "id_reused"),
+    ),
 )
 async def cancel(request: AnyRequest, redemption_id: FromPath[UUID]) -> Response[Any]:
     """Give a redemption up; its points go back where they came from."""
