@@ -1,0 +1,332 @@
+"""Every role, every operation, every thing of another branch: what is not yours looks exactly like what is not there.
+
+The operations come from the bank's own description, `/api/v1/openapi.json`. A new one with an id in its path or its
+body has to say here which thing that id is, or this test fails.
+"""
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from api.guards import ACCESS
+from tests.api.people import Person, Town
+from timebank import funds
+from timebank.tables import ROLES
+
+WHO = ("volunteer", *ROLES)
+
+# Which thing the id in a field or parameter is. In a field that is not named after its thing, by operation and field.
+THINGS = {
+    "station_id": "station",
+    "number": "station number",
+    "region_id": "region",
+    "parent_id": "region",
+    "fund_id": "fund",
+    "service_kind_id": "kind",
+    "device_id": "device",
+    "member_id": "member",
+    "absorbed_id": "member",
+    "household_of": "member",
+    "record_id": "record",
+    "reward_id": "reward",
+    "redemption_id": "redemption",
+    "grant_id": "grant",
+    "actor_id": "member",
+    "subject_id": "member",
+    "code": "code",
+}
+# Made by the sender, and nobody's thing: a command's own id, a phone's own number.
+OWN = {"id", "phone_id"}
+# Text that is no id, though its name is like one: codes that are read, and codes of errors.
+TEXTS = {
+    ("POST /api/v1/tickets", "code"),
+    ("POST /api/v1/check-ins", "code"),
+    ("POST /api/v1/check-outs", "code"),
+    ("POST /api/v1/regions", "code"),
+    ("POST /api/v1/service-kinds", "code"),
+    ("GET /api/v1/errors/{code}", "code"),
+}
+# The catalogue belongs to everybody: its kinds are the same for all, and who may change them is asked before.
+SHARED = {"kind"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the description."""
+
+    name: str
+    body: dict[str, Any] | None
+    path: list[str]
+    query: list[str]
+
+    @property
+    def method(self) -> str:
+        return self.name.split()[0]
+
+    @property
+    def address(self) -> str:
+        return self.name.split()[1]
+
+
+def resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without references."""
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    """Every operation of the bank for programs."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            parameters = operation["parameters"]
+            yield Operation(
+                f"{method.upper()} {path}",
+                resolve(document, content["schema"]) if content else None,
+                [each["name"] for each in parameters if each["in"] == "path"],
+                [each["name"] for each in parameters if each["in"] == "query"],
+            )
+
+
+def is_id(document: dict[str, Any], schema: dict[str, Any]) -> bool:
+    """Whether a field holds an id, or is left out or null."""
+    schema = resolve(document, schema)
+    kinds = [schema, *schema.get("anyOf", ())]
+    return any(resolve(document, kind).get("format") == "uuid" for kind in kinds)
+
+
+def fields(document: dict[str, Any], schema: dict[str, Any], prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every field of a body that holds an id or a code."""
+    for name, inner in resolve(document, schema).get("properties", {}).items():
+        plain = resolve(document, inner)
+        if plain.get("type") == "array":
+            yield from fields(document, plain["items"], (*prefix, name, 0))
+        elif is_id(document, inner) or name == "code" or name.endswith("_id"):
+            yield (*prefix, name)
+
+
+def sample(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """A value that fits a schema: what every required field needs, and no more."""
+    schema = resolve(document, schema)
+    for choice in schema.get("anyOf", ()):
+        if choice.get("type") != "null":
+            return sample(document, choice)
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type")
+    if kind == "object":
+        return {name: sample(document, schema["properties"][name]) for name in schema.get("required", ())}
+    if kind == "array":
+        return [sample(document, schema["items"])]
+    if kind in ("integer", "number"):
+        return max(1, schema.get("minimum", 1))
+    if kind == "boolean":
+        return True
+    if schema.get("format") == "uuid":
+        return str(uuid4())
+    if schema.get("format") == "date-time":
+        return "2026-03-02T09:00:00+08:00"
+    if schema.get("format") == "date":
+        return "2026-04-01"
+    if "pattern" in schema:
+        return "000000"
+    return "13912345678"
+
+
+def put(body: Any, way: tuple[Any, ...], value: Any) -> Any:
+    """A copy of `body` with a value at the end of a way."""
+    made = copy.deepcopy(body)
+    inner = made
+    for step in way[:-1]:
+        inner = inner[step]
+    inner[way[-1]] = value
+    return made
+
+
+def targets(document: dict[str, Any]) -> Iterator[tuple[Operation, str, Any, str]]:
+    """(operation, "path", "query" or "body", where in it, which thing) for every id in every operation."""
+    for operation in operations(document):
+        places = [("path", name) for name in operation.path]
+        places += [("query", name) for name in operation.query if name.endswith("_id")]
+        if operation.body:
+            places += [("body", way) for way in fields(document, operation.body)]
+        for where, way in places:
+            name = way if isinstance(way, str) else way[-1]
+            if name in OWN or (operation.name, name) in TEXTS:
+                continue
+            assert name in THINGS, f"{operation.name}: say in THINGS what {name} is"
+            yield operation, where, way, THINGS[name]
+
+
+@pytest.fixture
+async def foreign(town: Town) -> dict[str, Any]:
+    """Things of the city's first district. All of them exist."""
+    city, bank = town.city, town.bank
+    volunteer = await town.volunteer("外人")
+    record = await town.serve(volunteer)
+    async with bank.engine.begin() as connection:
+        reward = await city.add_reward(connection, region_id=city.district_id)
+        fund_id = await add_fund(town, connection)
+        grant = await city.grant(connection, await city.add_member(connection), "clerk", region_id=city.community_id)
+    return {
+        "station": city.station.id,
+        "station number": city.station.number,
+        "region": city.community_id,
+        "fund": fund_id,
+        "kind": city.kinds["duty"],
+        "device": city.screen.id,
+        "member": volunteer.member_id,
+        "record": record,
+        "reward": reward,
+        "redemption": await redeemed(town, volunteer, reward),
+        "grant": grant,
+        "code": "12345678",
+    }
+
+
+async def add_fund(town: Town, connection: Any) -> UUID:
+    """A fund of the first district."""
+    city = town.city
+    facts = {"name_zh": "外", "name_en": "Out", "region_id": city.district_id, "id": city.new_id(), "now": city.now}
+    return await funds.add(connection, city.book_id, **facts)
+
+
+async def redeemed(town: Town, volunteer: Person, reward_id: UUID) -> str:
+    """A redemption that is held."""
+    manager = await town.member(town.city.manager_id)
+    for _ in range(3):
+        record_id = await town.serve(volunteer)
+        body = {"id": manager.new_id(), "record_id": record_id, "verdict": "verify"}
+        assert (await manager.send("/api/v1/decisions", body)).status_code == 201
+    answer = await volunteer.send("/api/v1/redemptions", {"id": volunteer.new_id(), "reward_id": str(reward_id)})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["data"]["redemption_id"])
+
+
+@pytest.fixture
+async def people(town: Town) -> dict[str, Person]:
+    """One of each role, all in the second district."""
+    elsewhere = {"region_id": town.city.other_district_id}
+    found = {"volunteer": await town.volunteer("林二", region_id=town.city.other_community_id)}
+    for role in ROLES:
+        member_id = await town.join(f"他{role}", region_id=town.city.other_community_id)
+        async with town.bank.engine.begin() as connection:
+            await town.city.grant(connection, member_id, role, **elsewhere)
+        found[role] = await town.member(member_id)
+    return found
+
+
+def nothing(thing: str) -> Any:
+    """The id of nothing of this kind."""
+    if thing == "station number":
+        return 999_999
+    return "87654321" if thing == "code" else str(uuid4())
+
+
+async def ask(
+    person: Person, document: dict[str, Any], operation: Operation, where: str, way: Any, value: Any
+) -> httpx.Response:
+    """Send an operation with `value` in one place, and samples everywhere else."""
+    filled = {name: "999999" if name == "number" else str(uuid4()) for name in operation.path}
+    if where == "path":
+        filled[way] = str(value)
+    address = re.sub(r"\{(\w+)\}", lambda match: filled[match[1]], operation.address)
+    if operation.method == "GET":
+        return await person.get(address, params={way: str(value)} if where == "query" else None)
+    body = sample(document, operation.body) if operation.body else {}
+    ids = [each for each in fields(document, operation.body or {}) if each[-1] == "id"]
+    for each in ids:
+        body = put(body, each, person.new_id())
+    # One scope of the two that a role may have.
+    if operation.name == "POST /api/v1/roles" and way != ("station_id",):
+        body["region_id"] = str(uuid4())
+    if where == "body":
+        body = put(body, way, value if isinstance(value, int) else str(value))
+    return await person.send(address, body, method=operation.method)
+
+
+def told(answer: httpx.Response) -> Any:
+    """All that an answer tells: its status and its body, but for the request's id and the sender's own."""
+    found = answer.json() if answer.content else None
+    if isinstance(found, dict):
+        found.pop("instance", None)
+        found.pop("id", None)
+        for each in found.get("answers", []):
+            each.pop("id", None)
+    return answer.status_code, found
+
+
+async def test_what_is_elsewhere_looks_like_what_is_not_there(
+    town: Town, foreign: dict[str, Any], people: dict[str, Person]
+) -> None:
+    document = (await town.stranger().get("/api/v1/openapi.json")).json()
+    compared = 0
+    for operation, where, way, thing in targets(document):
+        access = ACCESS[operation.name]
+        for role in WHO:
+            if access.to == "machine" or thing in SHARED:
+                continue
+            there = told(await ask(people[role], document, operation, where, way, foreign[thing]))
+            not_there = told(await ask(people[role], document, operation, where, way, nothing(thing)))
+            assert there == not_there, (operation.name, where, way, role, there)
+            assert there[0] < 500
+            if access.to == "roles" and role not in access.roles:
+                assert there[1]["code"] == "role_not_allowed", (operation.name, role, there)
+            compared += 1
+    assert compared > 200
+
+
+async def test_the_same_things_are_found_by_whose_they_are(town: Town, foreign: dict[str, Any]) -> None:
+    """Or the comparison would compare two ways of finding nothing."""
+    admin, volunteer = await town.with_role("admin"), foreign["member"]
+    for path in (
+        f"stations/{foreign['station']}",
+        f"stations/{foreign['station number']}/codes",
+        f"members/{volunteer}",
+        f"funds/{foreign['fund']}/statement",
+        f"queue/{foreign['record']}",
+    ):
+        assert (await admin.get(f"/api/v1/{path}")).status_code == 200, path
+    owner = await town.member(volunteer)
+    assert (await owner.get(f"/api/v1/rewards/{foreign['reward']}")).status_code == 200
+    assert (await owner.get(f"/api/v1/redemptions/{foreign['redemption']}")).status_code == 200
+    for path, body in (
+        (f"roles/{foreign['grant']}/end", {}),
+        (f"devices/{foreign['device']}/revocation", {}),
+        (f"regions/{foreign['region']}/names", {"name_zh": "名"}),
+    ):
+        answer = await admin.send(f"/api/v1/{path}", {"id": admin.new_id(), **body})
+        assert answer.status_code == 201, (path, answer.text)
+
+
+async def test_nobody_without_the_role_gets_as_far_as_the_thing(
+    town: Town, foreign: dict[str, Any], people: dict[str, Person]
+) -> None:
+    """Not even with a body that nobody could read."""
+    document = (await town.stranger().get("/api/v1/openapi.json")).json()
+    for operation in operations(document):
+        access = ACCESS[operation.name]
+        if access.to != "roles":
+            continue
+        address = re.sub(r"\{(\w+)\}", lambda match: str(foreign[THINGS[match[1]]]), operation.address)
+        for role in set(WHO) - set(access.roles):
+            if operation.method == "GET":
+                answer = await people[role].get(address)
+            else:
+                answer = await people[role].send(address, b"{", method=operation.method)
+            assert (answer.status_code, answer.json()["code"]) == (403, "role_not_allowed"), (operation.name, role)
+
+
+def test_an_operation_with_a_thing_that_is_not_known_here_fails() -> None:
+    schema = {"type": "object", "properties": {"wish_id": {"type": "string", "format": "uuid"}}, "required": []}
+    body = {"content": {"application/json": {"schema": schema}}}
+    document = {"paths": {"/api/v1/wishes": {"post": {"parameters": [], "requestBody": body}}}}
+    with pytest.raises(AssertionError, match="wish_id"):
+        list(targets(document))
