@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 from dataclasses import asdict
 
 import click
@@ -58,11 +59,14 @@ def audit(as_json: bool) -> None:
 
 async def prove(settings: Settings, url: str, *, show_progress: bool) -> purses.Report:
     """Audit the settings' book on the database at `url`. Refusal `book_missing` when there is none yet."""
-    engine = create_engine(url, application_name="timebank audit", pool_size=1)
+    # Without the limits of those who serve: a large book takes its time.
+    engine = create_engine(url, application_name="timebank audit", pool_size=1, limits={})
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
         async with reached(engine) as connection:
             await refuse_other_schema(connection)
+            # The audit's snapshot comes first in its transaction.
+            await connection.rollback()
             with Progress(*columns, console=console, transient=True, disable=not show_progress) as bar:
                 task = bar.add_task("audit")
                 try:
@@ -72,7 +76,9 @@ async def prove(settings: Settings, url: str, *, show_progress: bool) -> purses.
                         lambda name, done, total: bar.update(task, description=name, completed=done, total=total),
                     )
                 except purses.LedgerError as error:
-                    raise Refusal("book_missing", f"There is no book {settings.book_id} ({error.code})") from None
+                    if error.code != "book_unknown":
+                        raise
+                    raise Refusal("book_missing", f"There is no book {settings.book_id}") from None
     finally:
         await engine.dispose()
 
@@ -99,6 +105,8 @@ def psql(owner: bool, arguments: tuple[str, ...]) -> None:
         settings = from_environment()
         with (owner_url if owner else service_url)(settings) as url:
             place, secret = for_clients(url)
+            # Ctrl-C ends a query in psql, which goes on; and we with it.
+            signal.signal(signal.SIGINT, lambda *_: None)
             status = os.spawnve(  # noqa: S606  the operator asked for psql
                 os.P_WAIT, find_clients() / "psql", ["psql", "-d", place, *arguments], {**os.environ, **secret}
             )

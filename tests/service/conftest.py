@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.processes import SELF, Operator, copy_data, ordinary_user, short_directory, timebank
+from timebank.demo import SIGN_INS
 
 
 @pytest.fixture
@@ -32,6 +33,28 @@ def made() -> Iterator[Path]:
         result = timebank("migrate", data=data)
         assert result.returncode == 0, result.stdout
         yield data
+
+
+@pytest.fixture(scope="session")
+def demo_made(made: Path) -> Iterator[Path]:
+    """A data directory with the demo city, in which nobody is at work. To be copied."""
+    with short_directory() as directory:
+        data = copy_data(made, directory / "data")
+        result = timebank("demo", "load", data=data)
+        assert result.returncode == 0, result.stdout
+        assert "The demo city is loaded." in result.stdout
+        for sign_in in SIGN_INS:
+            assert sign_in.phone in result.stdout
+            assert sign_in.password in result.stdout
+        again = timebank("demo", "load", data=data)
+        assert (again.returncode, "was there already" in again.stdout) == (0, True)
+        yield data
+
+
+@pytest.fixture
+def demo_data(demo_made: Path, place: Path) -> Path:
+    """The demo city in a directory of its own."""
+    return copy_data(demo_made, place / "data")
 
 
 @pytest.fixture

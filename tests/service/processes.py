@@ -21,7 +21,7 @@ import asyncpg
 import httpx
 import pytest
 
-from timebank.postgres_data import noted_number
+from timebank.postgres_data import noted_number, status_lines
 
 ROOT = Path(__file__).parents[2]
 # An account that every Linux has and that owns nothing: an ordinary user, for tests that root runs.
@@ -296,6 +296,12 @@ async def ask(url: str, *statements: str) -> Any:
         return await connection.fetchval(statements[-1])
     finally:
         await connection.close()
+
+
+def is_ready(data: Path) -> bool:
+    """Whether the embedded PostgreSQL of `data` says that it takes connections."""
+    lines = status_lines(data / "postgres" / "cluster")
+    return len(lines) > 7 and lines[7] == "ready"
 
 
 def log_of(data: Path) -> str:
