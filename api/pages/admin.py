@@ -1,5 +1,6 @@
 """An administrator's first page: the branch at a glance, and a new station."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,8 @@ from litestar import Response, get, post
 from litestar.params import FromQuery
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.language import Language, mark
+from api.pages import words
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, go, holds_role, member, show, speaker
 from api.problems import Problem, problem_of
@@ -22,6 +25,7 @@ FIELDS = ("name_zh", "name_en", "address", "organising_unit", "person_in_charge"
 CHOICES = ("region_id", "fund_id", "service_kind_id")
 # Stations stand in communities, or in what lies below them.
 DEPTH_OF_STATIONS = ("community", "grid", "building", "unit")
+FUND_ELSEWHERE = mark("This fund does not pay in that community. Choose one of the community, or of a region above it.")
 
 
 def administrator(request: AnyRequest) -> Session:
@@ -35,10 +39,12 @@ def administrator(request: AnyRequest) -> Session:
 @get("/admin")
 async def admin(request: AnyRequest, added: FromQuery[str | None] = None) -> Response[Any]:
     """Stations, funds and people of the administrator's branch."""
-    session, bank = administrator(request), bank_of(request)
-    who: dict[str, Any] = {"actor_id": session.member_id, "roles": ROLES, "now": bank.clock()}
+    session, bank, now = administrator(request), bank_of(request), bank_of(request).clock()
+    who: dict[str, Any] = {"actor_id": session.member_id, "roles": ROLES, "now": now}
     async with bank.engine.connect() as connection:
+        branches = await overview.branches(connection, bank.book_id, **who)
         sums = await overview.sums(connection, bank.book_id, **who)
+        parts = await overview.parts(connection, bank.book_id, **who)
         places = await overview.stations(connection, bank.book_id, **who)
         purse = await overview.funds(connection, bank.book_id, **who)
         points = await purses.fund_balances(connection, bank.book_id, [row.id for row in purse])
@@ -46,7 +52,10 @@ async def admin(request: AnyRequest, added: FromQuery[str | None] = None) -> Res
         request,
         "admin/overview.html",
         way="/admin",
+        now=now,
+        branches=branches,
         sums=sums,
+        parts=parts,
         stations=places,
         funds=purse,
         points=points,
@@ -72,6 +81,7 @@ async def station_form(
         paying = await overview.funds(connection, bank.book_id, **who)
         services = await kinds.catalogue(connection, bank.book_id)
     problem = problem_of(error) if error else None
+    refusal, fault = refused(spoken, problem) if problem else (None, None)
     return show(
         request,
         "admin/new_station.html",
@@ -79,11 +89,31 @@ async def station_form(
         status=problem.status if problem else 200,
         id=id,
         values=values,
-        refusal=sentence(problem.code, spoken.tag, problem.data) if problem else None,
-        regions=[row for row in regions if row.level in DEPTH_OF_STATIONS],
+        refusal=refusal,
+        fault=fault,
+        regions=by_region_above(spoken, regions),
         funds=paying,
         kinds=services,
     )
+
+
+def refused(spoken: Language, problem: Problem) -> tuple[str, str | None]:
+    """What was wrong with the form, and in which field."""
+    if problem.code == "not_found" and problem.data.get("kind") == "fund":
+        return spoken.gettext(FUND_ELSEWHERE), "fund_id"
+    field = problem.data.get("field")
+    data = {**problem.data, "field": words.of(words.FIELDS, spoken, str(field))} if field else problem.data
+    return sentence(problem.code, spoken.tag, data), field
+
+
+def by_region_above(spoken: Language, regions: Sequence[Any]) -> list[tuple[str, list[Any]]]:
+    """The regions in which a station may stand, under the names of those above them, in the order of the tree."""
+    names = {row.id: spoken.pick(row.name_zh, row.name_en) for row in regions}
+    found: dict[UUID | None, list[Any]] = {}
+    for row in regions:
+        if row.level in DEPTH_OF_STATIONS:
+            found.setdefault(row.parent_id, []).append(row)
+    return [(names.get(parent_id, "") if parent_id else "", rows) for parent_id, rows in found.items()]
 
 
 @post("/admin/stations/new", status_code=303)

@@ -65,6 +65,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         open_minutes=(now - stay.started_at) // timedelta(minutes=1) if stay else 0,
         codes=codes,
         waiting=waiting,
+        duties={grant.role for grant in session.grants},
     )
 
 
@@ -186,8 +187,9 @@ async def sign_in_by_code(request: AnyRequest) -> Response[Any]:
 
 @post("/sign-out", status_code=303)
 async def sign_out(request: AnyRequest) -> Response[Any]:
-    """End this browser's session."""
-    return await sign_out_from(request, go("/"))
+    """End this browser's session; whoever takes the phone over goes on where it was."""
+    form = await Form.of(request)
+    return await sign_out_from(request, go(inside(form.text("next"))))
 
 
 @post("/language", status_code=303)

@@ -44,10 +44,20 @@ ROLES = {
 LINES = {
     "earn_hours": mark("Service hours"),
     "earn_points": mark("Points for service"),
-    "hold": mark("Held for a reward"),
+    "hold": mark("Redemption"),
     "release": mark("Given back"),
     "expire": mark("Expired"),
     "reverse": mark("Correction"),
+}
+
+# The fields of a form, as their labels name them.
+FIELDS = {
+    "name_zh": mark("Name in Chinese"),
+    "name_en": mark("Name in English"),
+    "address": mark("Address"),
+    "organising_unit": mark("Organising unit"),
+    "person_in_charge": mark("Person in charge"),
+    "cap_minutes": mark("Longest stay in minutes"),
 }
 
 
@@ -62,4 +72,4 @@ def hold_name(language: Language, code: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-__all__ = ["GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]
+__all__ = ["FIELDS", "GRADES", "HOLDS", "LINES", "ROLES", "SOURCES", "hold_name", "of"]
