@@ -20,6 +20,12 @@ addEventListener("pageshow", () => {
   }
 });
 
+for (const box of document.querySelectorAll("input[data-reveal]")) {
+  const field = document.getElementById(box.dataset.reveal);
+  box.closest("label").hidden = false;
+  box.addEventListener("change", () => { field.type = box.checked ? "text" : "password"; });
+}
+
 for (const field of document.querySelectorAll("select[data-submit]")) {
   field.addEventListener("change", () => field.form.requestSubmit());
 }
