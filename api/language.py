@@ -92,9 +92,10 @@ class Language:
         """24 Nov 2026; a moment gives the community's day."""
         return format_date(self.to_day(value), "medium", locale=self.locale)
 
-    def short_day(self, value: date | datetime) -> str:
-        """Tue 24 Nov, without the year."""
-        return str(format_skeleton("MMMEd", self.local_midnight(value), locale=self.locale))
+    def short_day(self, value: date | datetime, today: date) -> str:
+        """Tue 24 Nov; with the year where it is not the year of `today`."""
+        skeleton = "MMMEd" if self.to_day(value).year == today.year else "yMMMEd"
+        return str(format_skeleton(skeleton, self.local_midnight(value), locale=self.locale))
 
     def time(self, moment: datetime) -> str:
         """14:05, on the community's clock."""

@@ -85,7 +85,7 @@ SENTENCES: dict[str, Sentence] = {
     ),
     # Codes and check-ins.
     "code_malformed": Sentence(422, "这不是时间银行的二维码。", "This is not one of our codes."),
-    "code_forged": Sentence(422, "二维码不是真实的签到码。", "This code is not genuine."),
+    "code_forged": Sentence(422, "此码不是时间银行签发的真码。", "This code is not genuine."),
     "code_expired": Sentence(
         410, "二维码已过期，请重新扫描屏幕上的新码。", "This code has expired; scan the one on the screen now."
     ),
@@ -111,11 +111,11 @@ SENTENCES: dict[str, Sentence] = {
         422, "卡片密码须为六位数字，且不能过于简单。", "A PIN has six digits and is not easy to guess."
     ),
     # Verification.
-    "already_decided": Sentence(409, "该记录已经审核过。", "This record has been decided already."),
+    "already_decided": Sentence(409, "该记录已经处理过。", "This record has been decided already."),
     "own_record": Sentence(
-        403, "不能审核自己或家人的记录。", "Nobody decides on their own record, or on one of their household."
+        403, "不能核实自己或家人的记录。", "Nobody decides on their own record, or on one of their household."
     ),
-    "needs_single_decision": Sentence(409, "该记录需要单独审核。", "This record must be looked at on its own."),
+    "needs_single_decision": Sentence(409, "该记录需要单独核实。", "This record must be looked at on its own."),
     "reason_missing": Sentence(422, "请填写理由。", "Please give a reason."),
     "minutes_invalid": Sentence(422, "时长不正确。", "These minutes cannot be credited."),
     "second_approver_needed": Sentence(

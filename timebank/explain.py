@@ -64,7 +64,7 @@ class Line:
 
     `kind` is the transfer's code; `amount` is in points or minutes, below zero when they went away. A line of service
     has its `record` (as `timebank.records.COLUMNS`) and the record's `punches`; a line of a redemption has `id`,
-    `reward_zh` and `reward_en` of it. Fund and last day belong to points alone.
+    `state`, `reward_zh` and `reward_en` of it. Fund and last day belong to points alone.
 
     The record is as it is now; what the line itself was posted for is told beside it: who verified, when, by which
     version of the rules, how many minutes were credited then, and the `correction` that posted it, if one did.
@@ -329,7 +329,12 @@ async def punches_of(connection: AsyncConnection, book_id: int, ids: list[UUID])
 async def redemptions_of(connection: AsyncConnection, book_id: int, ids: set[UUID]) -> dict[UUID, Row[Any]]:
     """Redemptions with what they were for, by id."""
     query: Select[Any] = (
-        select(redemption.c.id, reward.c.name_zh.label("reward_zh"), reward.c.name_en.label("reward_en"))
+        select(
+            redemption.c.id,
+            redemption.c.state,
+            reward.c.name_zh.label("reward_zh"),
+            reward.c.name_en.label("reward_en"),
+        )
         .join_from(
             redemption, reward, and_(reward.c.book_id == redemption.c.book_id, reward.c.id == redemption.c.reward_id)
         )

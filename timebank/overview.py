@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access
 from timebank.errors import NotFound
-from timebank.tables import attendance, fund, member, record, region, service_kind, station
+from timebank.tables import attendance, fund, member, record, region, role_grant, service_kind, station
 
 
 def of_stations() -> Select[Any]:
@@ -104,6 +104,72 @@ async def sums(
     )
     row: Row[Any] = (await connection.execute(query)).one()
     return row
+
+
+def granted(actor_id: UUID, roles: Sequence[str], now: datetime, column: Any) -> Any:
+    """The condition that the actor holds one of `roles` on exactly the region that `column` names."""
+    return (
+        select(role_grant.c.id)
+        .where(
+            role_grant.c.book_id == region.c.book_id,
+            role_grant.c.member_id == actor_id,
+            role_grant.c.role.in_(roles),
+            access.in_force(now),
+            role_grant.c.region_id == column,
+        )
+        .correlate(region)
+        .exists()
+    )
+
+
+async def branches(
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
+) -> Sequence[Row[Any]]:
+    """The regions on which the actor holds one of `roles`, the widest first: `id`, `name_zh`, `name_en`."""
+    query: Select[Any] = (
+        select(region.c.id, region.c.name_zh, region.c.name_en)
+        .where(region.c.book_id == book_id, granted(actor_id, roles, now, region.c.id))
+        .order_by(func.array_length(region.c.path, 1), region.c.code, region.c.id)
+    )
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows
+
+
+async def parts(
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
+) -> Sequence[Row[Any]]:
+    """The regions directly under those of `branches`, each with the figures of everything under it.
+
+    `members` who live there, `stations`, verified `minutes`, `people_in` and records `waiting`.
+    """
+    home = region.alias()
+    here = and_(home.c.book_id == region.c.book_id, region.c.id == any_(home.c.path))
+    lives = and_(member.c.book_id == home.c.book_id, member.c.region_id == home.c.id)
+    stands = and_(station.c.book_id == home.c.book_id, station.c.region_id == home.c.id)
+    served = and_(record.c.book_id == station.c.book_id, record.c.station_id == station.c.id)
+    stays = and_(attendance.c.book_id == station.c.book_id, attendance.c.station_id == station.c.id)
+    of_stations = home.join(station, stands)
+
+    def figure(value: Any, source: Any, *conditions: Any) -> Any:
+        return select(value).select_from(source).where(here, *conditions).correlate(region).scalar_subquery()
+
+    minutes = func.coalesce(func.sum(record.c.credited_minutes), 0)
+    query: Select[Any] = (
+        select(
+            region.c.id,
+            region.c.name_zh,
+            region.c.name_en,
+            figure(func.count(), home.join(member, lives), member.c.state != "erased").label("members"),
+            figure(func.count(), of_stations).label("stations"),
+            figure(minutes, of_stations.join(record, served), record.c.state == "verified").label("minutes"),
+            figure(func.count(), of_stations.join(attendance, stays), attendance.c.state == "open").label("people_in"),
+            figure(func.count(), of_stations.join(record, served), record.c.state == "waiting").label("waiting"),
+        )
+        .where(region.c.book_id == book_id, granted(actor_id, roles, now, region.c.parent_id))
+        .order_by(region.c.code, region.c.id)
+    )
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows
 
 
 async def funds(

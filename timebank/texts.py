@@ -4,6 +4,8 @@ import unicodedata
 
 from timebank.errors import Invalid
 
+# What nothing is seen of: blanks, and marks that only join or part what stands around them.
+UNSEEN = frozenset(("Zs", "Zl", "Zp", "Cf"))
 # Marks that turn the reading direction: a name could show as another one.
 TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -31,7 +33,7 @@ def checked(field: str, value: str, limit: int, keep: str) -> str:
         if character not in keep and (unicodedata.category(character) in ("Cc", "Cs") or character in TURNING):
             raise Invalid(field=field, reason="characters")
     value = unicodedata.normalize("NFC", value).strip()
-    if not value:
+    if all(unicodedata.category(character) in UNSEEN for character in value):
         raise Invalid(field=field, reason="empty")
     if len(value) > limit:
         raise Invalid(field=field, reason="too_long", limit=limit)

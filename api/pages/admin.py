@@ -16,7 +16,9 @@ async def admin(request: AnyRequest) -> Response[Any]:
     reader(request, *READERS)
     bank, who = bank_of(request), asker(request, READERS)
     async with bank.engine.connect() as connection:
+        branches = await overview.branches(connection, bank.book_id, **who)
         sums = await overview.sums(connection, bank.book_id, **who)
+        parts = await overview.parts(connection, bank.book_id, **who)
         places = await stations.listed(connection, bank.book_id, **who, limit=50)
         purse = await overview.funds(connection, bank.book_id, **who)
         points = await purses.fund_balances(connection, bank.book_id, [row.id for row in purse])
@@ -24,7 +26,10 @@ async def admin(request: AnyRequest) -> Response[Any]:
         request,
         "admin/overview.html",
         "/admin",
+        now=who["now"],
+        branches=branches,
         sums=sums,
+        parts=parts,
         stations=places.rows,
         more_stations=places.following is not None,
         funds=purse,

@@ -1,14 +1,16 @@
 """An administrator's stations with their devices, the region tree, and the catalogue of service kinds."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 
+from api.language import Language
 from api.pages.forms import Form
 from api.pages.office import ADMINS, all_regions, as_id, asker, cursor_of, office, query_of, reader
-from api.pages.page import AnyRequest, go
+from api.pages.page import AnyRequest, go, speaker
 from api.pages.trying import Tried, try_form
 from api.rest import regions as region_deeds
 from api.rest import stations as deeds
@@ -63,10 +65,20 @@ async def choices_for_station(request: AnyRequest) -> dict[str, Any]:
     bank = bank_of(request)
     async with bank.engine.connect() as connection:
         return {
-            "regions": [row for row in await all_regions(connection, bank, request) if row.level in DEPTH_OF_STATIONS],
+            "regions": by_region_above(speaker(request), await all_regions(connection, bank, request)),
             "funds": await overview.funds(connection, bank.book_id, **asker(request, ADMINS)),
             "kinds": await kinds.catalogue(connection, bank.book_id),
         }
+
+
+def by_region_above(spoken: Language, regions: Sequence[Any]) -> list[tuple[str, list[Any]]]:
+    """The regions in which a station may stand, under the names of those above them, in the order of the tree."""
+    names = {row.id: spoken.pick(row.name_zh, row.name_en) for row in regions}
+    found: dict[UUID | None, list[Any]] = {}
+    for row in regions:
+        if row.level in DEPTH_OF_STATIONS:
+            found.setdefault(row.parent_id, []).append(row)
+    return [(names.get(parent_id, "") if parent_id else "", rows) for parent_id, rows in found.items()]
 
 
 async def station_form(request: AnyRequest, tried: Tried) -> Response[Any]:

@@ -68,6 +68,7 @@ async def confirm(request: AnyRequest, ticket: FromQuery[str] = "") -> Response[
         scanned_at=scan.occurred_at,
         open=ending,
         elsewhere=None if ending else stay,
+        same_day=ending is not None and spoken.to_day(ending.started_at) == spoken.to_day(scan.occurred_at),
         minutes=(scan.occurred_at - ending.started_at) // timedelta(minutes=1) if ending else 0,
         service_kind=spoken.pick((ending or station).kind_zh, (ending or station).kind_en),
         id=uuid7(now),
@@ -133,8 +134,6 @@ async def done(request: AnyRequest, id: FromPath[UUID], kind: FromQuery[str] = "
     else:
         title = gettext("You are checked in")
         said = [gettext("Scan the station's code again when you leave.")]
-    if "unconfirmed_id" in answer.data:
-        said.append(gettext("Your earlier stay elsewhere ended without a check-out. Its manager confirms the time."))
     return show(
         request,
         "checkin/done.html",
@@ -145,6 +144,7 @@ async def done(request: AnyRequest, id: FromPath[UUID], kind: FromQuery[str] = "
         station=spoken.pick(station.name_zh, station.name_en) if station else "",
         at=datetime.fromisoformat(answer.data["at"]) if "at" in answer.data else None,
         minutes=answer.data.get("minutes") if answer.code == "ok" and leaving else None,
+        unconfirmed="unconfirmed_id" in answer.data,
         reasons=[hold_name(spoken, code) for code in answer.data.get("holds", [])],
     )
 

@@ -69,6 +69,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         scans=scans,
         waiting=waiting,
         questions=questions,
+        duties={grant.role for grant in session.grants},
     )
 
 
@@ -190,8 +191,9 @@ async def sign_in_by_code(request: AnyRequest) -> Response[Any]:
 
 @post("/sign-out", status_code=303)
 async def sign_out(request: AnyRequest) -> Response[Any]:
-    """End this browser's session."""
-    return await sign_out_from(request, go("/"))
+    """End this browser's session; whoever takes the phone over goes on where it was."""
+    form = await Form.of(request)
+    return await sign_out_from(request, go(inside(form.text("next"))))
 
 
 @post("/language", status_code=303)

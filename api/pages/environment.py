@@ -6,7 +6,8 @@ from datetime import date, datetime
 from functools import cache, partial
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from api.language import Language, language, mark
 from api.pages import words
@@ -45,7 +46,7 @@ def environment(tag: str, zone: str) -> Environment:
         "hours": partial(hours, speaker),
         "span": partial(span, speaker),
         "day": speaker.day,
-        "short_day": speaker.short_day,
+        "short_day": short_day,
         "time": speaker.time,
         "moment": partial(moment, speaker),
     }
@@ -84,6 +85,13 @@ def span(speaker: Language, minutes: int) -> str:
     """How long something is waited for: whole days where it is whole days."""
     days, rest = divmod(minutes, 1440)
     return speaker.days(days) if days and not rest else speaker.duration(minutes)
+
+
+@pass_context
+def short_day(context: Context, value: date | datetime) -> str:
+    """A day with its weekday, and with its year unless that is this one."""
+    speaker: Language = context["language"]
+    return speaker.short_day(value, context["page"].today)
 
 
 def moment(speaker: Language, value: date | datetime) -> str:

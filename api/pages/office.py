@@ -8,7 +8,8 @@ from litestar import Response
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.language import mark
+from api.language import Language, mark
+from api.pages import words
 from api.pages.page import AnyRequest, holds_role, member, show, speaker
 from api.pages.trying import Tried
 from api.problems import Problem
@@ -43,6 +44,7 @@ LEVELS = {
     "building": mark("Building"),
     "unit": mark("Stairway"),
 }
+FUND_ELSEWHERE = mark("This fund does not pay in that community. Choose one of the community, or of a region above it.")
 
 
 def reader(request: AnyRequest, *roles: str) -> Session:
@@ -62,21 +64,36 @@ def office(request: AnyRequest, template: str, way: str, tried: Tried | None = N
     """A page of the office; with what was tried, it says what was wrong and shows what was typed."""
     spoken, bank, session = speaker(request), bank_of(request), member(request)
     problem = tried.problem if tried else None
+    refusal, fault = refused(spoken, tried) if tried else (None, None)
     return show(
         request,
         template,
         way=way,
         status=problem.status if problem else 200,
-        places=[(href, spoken.gettext(words)) for href, words, roles in OFFICE if holds_role(session, *roles)],
+        places=[(href, spoken.gettext(name)) for href, name, roles in OFFICE if holds_role(session, *roles)],
         place=way,
         may_change=holds_role(session, *ADMINS),
-        refusal=sentence(problem.code, spoken.tag, problem.data) if problem else None,
+        refusal=refusal,
+        fault=fault,
         values=tried.values if tried and problem else {},
         saved=request.query_params.get("saved"),
         new_id=lambda: uuid7(bank.clock()),
         level_name=lambda level: spoken.gettext(LEVELS[level]),
         **values,
     )
+
+
+def refused(spoken: Language, tried: Tried) -> tuple[str | None, str | None]:
+    """What was wrong with a form, and in which of its fields."""
+    if tried.problem is None:
+        return None, None
+    code, data = tried.problem.code, tried.problem.data
+    # A station's form offers every fund of the branch, whatever its region.
+    if code == "not_found" and data.get("kind") == "fund" and "service_kind_id" in tried.values:
+        return spoken.gettext(FUND_ELSEWHERE), "fund_id"
+    field = data.get("field")
+    named = {**data, "field": words.of(words.FIELDS, spoken, str(field))} if field else data
+    return sentence(code, spoken.tag, named), field
 
 
 def asker(request: AnyRequest, roles: Sequence[str]) -> dict[str, Any]:

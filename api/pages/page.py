@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -69,6 +69,7 @@ class Frame:
     ways: Sequence[Way]
     other_language: str
     other_language_name: str
+    today: date
     demo_time: datetime | None
 
 
@@ -125,7 +126,7 @@ def frame(request: AnyRequest, way: str) -> Frame:
     """The frame for this reader."""
     visitor = visitor_of(request)
     bank = bank_of(request)
-    spoken = speaker(request)
+    spoken, now = speaker(request), bank.clock()
     other = next(tag for tag in TAGS if tag != spoken.tag)
     return Frame(
         here=here(request),
@@ -135,7 +136,8 @@ def frame(request: AnyRequest, way: str) -> Frame:
         ways=ways(visitor.session, spoken),
         other_language=other,
         other_language_name=OWN_NAMES[other],
-        demo_time=bank.clock() if bank.settings.demo else None,
+        today=spoken.to_day(now),
+        demo_time=now if bank.settings.demo else None,
     )
 
 

@@ -7,10 +7,11 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
 from api import qr
+from api.language import mark
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
 from api.problems import Problem
-from api.sentences import sentence
+from api.sentences import sentence, status_of
 from api.state import Bank, bank_of
 from timebank import answers, astray, codes, corrections, inquiries, members, overview, records, stations
 from timebank.access import visible_station
@@ -26,7 +27,13 @@ SCREEN_ROLES = ("manager", "admin")
 SLOTS_AHEAD = 15
 # As many as fit into one tap, and whose answers fit into one address afterwards.
 QUEUE_LIMIT = 40
-VERDICTS = ("verify", "adjust", "reject")
+VERDICTS = {
+    "verify": mark("Verify as recorded"),
+    "adjust": mark("Verify with other minutes"),
+    "reject": mark("Do not accept"),
+}
+# Which field a refusal is about.
+FAULTS = {"minutes_invalid": "minutes", "reason_missing": "reason"}
 
 
 @get("/stations")
@@ -93,6 +100,7 @@ async def screen(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
         present=slots[0],
         slots=slots,
         now=now,
+        day=spoken.short_day(now, spoken.to_day(now)),
         now_milliseconds=int(now.timestamp() * 1000),
         seconds_gone=int(now.timestamp()) % codes.SLOT_SECONDS,
     )
@@ -102,10 +110,16 @@ async def screen(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
 async def screen_codes(request: AnyRequest, number: FromPath[int]) -> Response[dict[str, Any]]:
     """The next codes for a screen that is open, and the bank's time in milliseconds."""
     _, people_in, slots = await at_screen(request, number)
-    now = int(bank_of(request).clock().timestamp() * 1000)
-    words = speaker(request).translations.ngettext("%(num)s person here now", "%(num)s people here now", people_in)
+    now, spoken = bank_of(request).clock(), speaker(request)
+    people = spoken.translations.ngettext("%(num)s person here now", "%(num)s people here now", people_in)
     return Response(
-        {"now": now, "people": words % {"num": people_in}, "slots": slots}, headers={"Cache-Control": "no-store"}
+        {
+            "now": int(now.timestamp() * 1000),
+            "day": spoken.short_day(now, spoken.to_day(now)),
+            "people": people % {"num": people_in},
+            "slots": slots,
+        },
+        headers={"Cache-Control": "no-store"},
     )
 
 
@@ -144,6 +158,7 @@ async def queue(
         sums=sums,
         clear=clear,
         clear_minutes=sum(row.measured_minutes for row in clear),
+        bulk_words=[bulk_words(request, count) for count in (1, 2)],
         cases=[row for row in page.rows if not row.clear],
         astray=astray_ones,
         names=names,
@@ -152,6 +167,14 @@ async def queue(
         questions=list(zip(asked.rows, questions, strict=True)),
         answer=verified(request, list(answered.values())),
     )
+
+
+def bulk_words(request: AnyRequest, count: int) -> str:
+    """What the button of the queue says for so many records, with places for the page's own script to fill."""
+    words: str = speaker(request).translations.ngettext(
+        "Verify %(count)s record, %(duration)s", "Verify %(count)s records, %(duration)s", count
+    )
+    return words % {"count": "{count}", "duration": "{duration}"}
 
 
 def verified(request: AnyRequest, found: list[Answer]) -> Shown | None:
@@ -187,6 +210,18 @@ async def verify_together(request: AnyRequest) -> Response[Any]:
 @get("/queue/{record_id:uuid}")
 async def decide(request: AnyRequest, record_id: FromPath[UUID], answer: FromQuery[str | None] = None) -> Response[Any]:
     """One record with its evidence, and what can be decided: three things once, and corrections afterwards."""
+    return await decision_page(request, record_id, earlier_id=as_uuid(answer))
+
+
+async def decision_page(
+    request: AnyRequest,
+    record_id: UUID,
+    *,
+    command: Verify | None = None,
+    refusal: Answer | None = None,
+    earlier_id: UUID | None = None,
+) -> Response[Any]:
+    """The record, with what was entered and why it was refused, or what became of the command of `earlier_id`."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     spoken = speaker(request)
     async with bank.engine.connect() as connection:
@@ -197,11 +232,14 @@ async def decide(request: AnyRequest, record_id: FromPath[UUID], answer: FromQue
         people = {row.member_id, *(step.actor_id for step in history)}
         people |= {each.answered_by for each in asked if each.answered_by}
         names = await members.names(connection, bank.book_id, bank.keys, people)
-        answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
+        answered = refusal or await answer_to(connection, bank, session.member_id, earlier_id)
+    # A check-out that nobody made has no minutes that could be verified as they are.
+    usual = "adjust" if "unconfirmed" in row.holds else "verify"
     return show(
         request,
         "station/decide.html",
         way="/queue",
+        status=status_of(refusal.code) if refusal else 200,
         record=row,
         name=names.get(row.member_id, spoken.gettext("(erased)")),
         punches=punches,
@@ -210,6 +248,11 @@ async def decide(request: AnyRequest, record_id: FromPath[UUID], answer: FromQue
         open_inquiry=next((each for each in asked if each.state == "open"), None),
         names=names,
         answer=shown(request, answered, spoken.gettext("Not decided"), spoken.gettext("Decided")),
+        verdicts=[(verdict, spoken.gettext(words)) for verdict, words in VERDICTS.items()],
+        verdict=command.verdict if command else usual,
+        minutes="" if command is None or command.minutes is None else command.minutes,
+        reason=command.reason or "" if command else "",
+        fault=FAULTS.get(refusal.code) if refusal else None,
         id=uuid7(now),
         answer_id=uuid7(now),
     )
@@ -217,7 +260,7 @@ async def decide(request: AnyRequest, record_id: FromPath[UUID], answer: FromQue
 
 @post("/queue/{record_id:uuid}", status_code=303)
 async def decided(request: AnyRequest, record_id: FromPath[UUID]) -> Response[Any]:
-    """Verify, adjust or reject one record."""
+    """Verify, adjust or reject one record. A refused decision keeps what was entered."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     id, verdict = form.uuid("id"), form.text("verdict")
     if verdict not in VERDICTS:
@@ -227,11 +270,21 @@ async def decided(request: AnyRequest, record_id: FromPath[UUID]) -> Response[An
         actor_id=session.member_id,
         record_id=record_id,
         verdict=cast(Literal["verify", "adjust", "reject"], verdict),
-        minutes=form.integer("minutes", 0, 1440) if verdict == "adjust" else None,
+        minutes=minutes_of(form) if verdict == "adjust" else None,
         reason=form.text("reason") or None,
     )
     answer = await bank.commits.verify.submit(command)
-    return go(f"/queue/{record_id}", answer=id) if answer.refused else go("/queue", answer=id)
+    if answer.refused:
+        return await decision_page(request, record_id, command=command, refusal=answer)
+    return go("/queue", answer=id)
+
+
+def minutes_of(form: Form) -> int | None:
+    """The minutes to credit; None where the field holds none that could be, which the command then refuses."""
+    try:
+        return form.integer("minutes", 0, 1440)
+    except Problem:
+        return None
 
 
 handlers = [my_stations, screen, screen_codes, queue, verify_together, decide, decided]

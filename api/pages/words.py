@@ -60,7 +60,7 @@ PERIODS = {
 LINES = {
     "earn_hours": mark("Service hours"),
     "earn_points": mark("Points for service"),
-    "hold": mark("Held for a reward"),
+    "hold": mark("Redemption"),
     "release": mark("Given back"),
     "expire": mark("Expired"),
     "unexpire": mark("Expiry undone"),
@@ -94,6 +94,16 @@ RULES = {
     "mass_checkout_people": mark("Many at once: somebody looks when at least so many check out together (people)"),
     "mass_checkout_percent": mark("Many at once: and they are at least this share of those who were in (percent)"),
     "mass_checkout_seconds": mark("Many at once: within so short a time (seconds)"),
+}
+
+# The fields of a form, as their labels name them.
+FIELDS = {
+    "name_zh": mark("Name in Chinese"),
+    "name_en": mark("Name in English"),
+    "address": mark("Address"),
+    "organising_unit": mark("Organising unit"),
+    "person_in_charge": mark("Person in charge"),
+    "cap_minutes": mark("Longest stay in minutes"),
 }
 
 

@@ -25,6 +25,12 @@ for (const button of document.querySelectorAll("button[data-print]")) {
   button.addEventListener("click", () => print());
 }
 
+for (const box of document.querySelectorAll("input[data-reveal]")) {
+  const field = document.getElementById(box.dataset.reveal);
+  box.closest("label").hidden = false;
+  box.addEventListener("change", () => { field.type = box.checked ? "text" : "password"; });
+}
+
 for (const field of document.querySelectorAll("select[data-submit]")) {
   field.addEventListener("change", () => field.form.requestSubmit());
 }

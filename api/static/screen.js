@@ -8,7 +8,10 @@ const digits = stage.querySelector("[data-digits]");
 const clock = stage.querySelector("[data-clock]");
 const progress = stage.querySelector("[data-progress]");
 const people = stage.querySelector("[data-people]");
+const day = stage.querySelector("[data-day]");
 const notice = stage.querySelector("[data-notice]");
+const noticeWords = notice.querySelector("[data-words]");
+const full = stage.querySelector("[data-full]");
 const slotMilliseconds = 20_000;
 
 // How far the bank's clock is ahead of this machine's. Monotonic time: nobody's clock setting moves it.
@@ -32,7 +35,9 @@ function tick() {
   const stale = slot !== shown;
   picture.classList.toggle("stale", stale && lost);
   notice.hidden = !lost;
-  notice.textContent = lost ? (stale ? stage.dataset.stale : stage.dataset.lost) : "";
+  const said = lost ? (stale ? stage.dataset.stale : stage.dataset.lost) : "";
+  // Written only when it changes, or it would be read out four times a second.
+  if (noticeWords.textContent !== said) noticeWords.textContent = said;
 }
 
 function show(slot) {
@@ -54,7 +59,8 @@ async function ask() {
     const next = await answer.json();
     ahead = next.now - (sent + performance.now()) / 2;
     codes = new Map(next.slots.map((code) => [code.slot, code]));
-    people.textContent = next.people;
+    if (people.textContent !== next.people) people.textContent = next.people;
+    if (day.textContent !== next.day) day.textContent = next.day;
     lost = false;
   } catch {
     lost = true;
@@ -67,6 +73,17 @@ async function ask() {
 setInterval(tick, 250);
 setInterval(ask, 5_000);
 ask();
+
+// The whole of the tablet for the code: nothing beside it can be tapped.
+if (document.fullscreenEnabled) {
+  full.hidden = false;
+  full.addEventListener("click", () =>
+    document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen().catch(() => {}));
+  document.addEventListener("fullscreenchange", () => {
+    const words = document.fullscreenElement ? full.dataset.leave : full.dataset.enter;
+    full.querySelector("span").textContent = words;
+  });
+}
 
 // A screen that nobody touches should not go dark.
 async function stayAwake() {

@@ -28,7 +28,7 @@ WORDS: dict[str, dict[str, Any]] = {
     "zh-CN": {
         "in": "签到成功",
         "out": "签退成功",
-        "served": "本次服务2小时",
+        "served": "本次服务 2小时",
         "grade": "A 级：签到签退均为现场扫码",
         "rules": "第 1 版",
         "handed over": "核销成功",
