@@ -66,7 +66,7 @@ FIELDS = {
     "locale": mark("Language"),
     "merged_into": mark("Merged into"),
     "minutes": mark("Minutes"),
-    "name": mark("Name"),
+    "name": mark("Full name"),
     "name_en": mark("Name in English"),
     "name_zh": mark("Name in Chinese"),
     "number": mark("Number"),

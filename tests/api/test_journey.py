@@ -321,7 +321,7 @@ async def test_a_station_is_opened_once_and_only_inside_the_branch(town: Town) -
     # An id that is another administrator's station's is not told apart from any other that is taken.
     other = await town.with_role("admin", region_id=town.city.other_district_id)
     stolen = {**body, "region_id": str(town.city.other_community_id)}
-    assert problem(await other.send("/api/v1/stations", stolen)) == (409, "conflict")
+    assert problem(await other.send("/api/v1/stations", stolen)) == (409, "id_reused")
 
 
 async def test_a_station_without_a_screen_shows_nothing(town: Town) -> None:

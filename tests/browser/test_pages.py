@@ -16,13 +16,32 @@ PAGES = {
     "volunteer": ["/", "/records", "/statement", "/statement?unit=minute", "/rewards", "/codes", "/counter", "/queue"],
     "manager": ["/", "/stations", "/stations/1/screen", "/queue"],
     "clerk": ["/", "/counter", "/counter?code=00000000", "/counter?code=nonsense"],
-    "admin": ["/", "/admin", "/admin/stations/new", "/admin/rewards", "/admin/rewards/new", "/queue"],
+    "admin": [
+        "/",
+        "/more",
+        "/admin",
+        "/admin/stations",
+        "/admin/stations/new",
+        "/admin/members",
+        "/admin/members/new",
+        "/admin/roles",
+        "/admin/regions",
+        "/admin/kinds",
+        "/admin/funds",
+        "/admin/trail",
+        "/admin/rewards",
+        "/admin/rewards/new",
+        "/admin/policy",
+        "/queue",
+    ],
 }
 # And, from a list, the first thing in it.
-INSIDE = {
-    "/rewards": ".offer h2 a",
-    "/codes": "main .rows a",
-    "/queue": "main a[href^='/queue/']",
+INSIDE = {"/rewards": ".offer h2 a", "/codes": "main .rows a", "/queue": "main a[href^='/queue/']"}
+INSIDE |= {
+    "/admin/stations": "tbody a",
+    "/admin/members": "tbody a",
+    "/admin/regions": ".branch a",
+    "/admin/funds": "tbody a",
     "/admin/rewards": "tbody a",
 }
 TITLES = {"en": "Time Bank", "zh-CN": "时间银行"}

@@ -1,0 +1,49 @@
+"""An administrator's day in a real browser, without JavaScript, on a phone and on a desk."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import DESK, PHONE, Open, Service
+
+WORDS = {"en": {"saved": "Saved", "ends": "This account ends"}, "zh-CN": {"saved": "已保存", "ends": "被合并的账号"}}
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_an_administrators_day(service: Service, opened: Open, language: str, viewport: dict[str, int]) -> None:
+    words: dict[str, Any] = WORDS[language]
+    page = opened(language, viewport, java_script_enabled=False).sign_in("admin")
+    tag = f"{language}{viewport['width']}"
+
+    # A member comes twice, and becomes one.
+    kept = ""
+    for _ in range(2):
+        page.goto(f"{service.address}/admin/members/new")
+        page.fill("#name", f"双 {tag}")
+        page.click("form[action='/admin/members/new'] button")
+        expect(page.locator(".notice-good")).to_contain_text(words["saved"])
+        kept = page.locator(".wrap-anywhere").inner_text()
+    page.goto(f"{service.address}/admin/members")
+    page.fill("#text", f"双{tag}")
+    page.click("form[method=post][action='/admin/members'] button")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.goto(f"{service.address}/admin/members/{kept}")
+    page.click("a[href$='/merge']")
+    page.fill("#text", f"双{tag}")
+    page.click("form[action$='/merge/find'] button")
+    expect(page.locator("main")).to_contain_text(words["ends"])
+    page.click("form[action$='/merge'] button")
+    expect(page.locator(".notice-good")).to_contain_text(words["saved"])
+
+    # A role, given and ended.
+    page.click("summary")
+    page.click("form[action$='/roles'] >> nth=0 >> button")
+    expect(page.locator(".notice-good")).to_be_visible()
+    page.click("form[action^='/admin/roles/'] button")
+    expect(page.locator(".notice-good")).to_be_visible()
+
+    # All of it stands in the trail.
+    page.goto(f"{service.address}/admin/trail?subject={kept}")
+    expect(page.locator("main .rows > li")).to_have_count(4)
