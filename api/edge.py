@@ -118,10 +118,17 @@ class Edge:
         path = scope["path"]
         if path.startswith(IMPERSONAL):
             return visitor
-        cookies = Request(scope).cookies if b"cookie" in headers else {}
+        cookies = cookies_of(scope) if b"cookie" in headers else {}
         return await recognise(
             bank, visitor.arrival, cookies, keep_browser=not path.startswith(PROGRAM_PATHS) or path == "/api/v1/tickets"
         )
+
+
+def cookies_of(scope: HTTPScope) -> dict[str, str]:
+    """The cookies by name. In ours nothing is ever quoted, so nothing is unquoted here, which spares half the work."""
+    header = b";".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin-1")
+    pairs = (part.partition("=") for part in header.split(";"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def is_text(path: str) -> bool:

@@ -64,10 +64,12 @@ class Recognition:
     async def settle(self, batch: list[tuple[str, Answer]]) -> None:
         """Ask for one batch. Its failure is everybody's: it is the database's, no token's."""
         try:
-            # Every statement by itself: there is nothing to undo, and no BEGIN and COMMIT to wait for.
-            async with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            async with self.engine.connect() as connection:
                 tokens = [token for token, _ in batch]
                 found = await sessions.find_all(connection, self.book_id, tokens, self.clock())
+                # Mostly only a question was asked, and no transaction has begun.
+                if connection.in_transaction():
+                    await connection.commit()
         except Exception as error:
             for _, answer in batch:
                 if not answer.done():

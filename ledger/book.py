@@ -94,13 +94,18 @@ async def post(connection: AsyncConnection, book_id: int, batch: Sequence[Transf
         [transfer.unit for transfer in batch],
         [transfer.amount for transfer in batch],
         [transfer.code for transfer in batch],
-        [transfer.group_id for transfer in batch],
-        [transfer.reverses_id for transfer in batch],
+        ids_or_none([transfer.group_id for transfer in batch]),
+        ids_or_none([transfer.reverses_id for transfer in batch]),
         [transfer.occurred_at for transfer in batch],
         sources,
     )
     outcomes = (await connection.exec_driver_sql(POST, parameters)).scalar_one()
     return [OUTCOMES[outcome] for outcome in outcomes]
+
+
+def ids_or_none(ids: list[UUID | None]) -> list[UUID | None] | None:
+    """A column of ids; None where it holds none, which spares everybody the work of reading that."""
+    return ids if any(ids) else None
 
 
 def send_again(error: DBAPIError) -> bool:

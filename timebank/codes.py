@@ -99,7 +99,7 @@ def spaced(code: str) -> str:
 
 def encode(value: int, length: int) -> str:
     """`value` in exactly `length` characters, most significant first."""
-    return "".join(ALPHABET[value >> 5 * place & 31] for place in reversed(range(length)))
+    return "".join([ALPHABET[value >> shift & 31] for shift in range(5 * (length - 1), -1, -5)])
 
 
 def decode(text: str) -> int:
@@ -123,7 +123,7 @@ def open_code(secret: bytes, purpose: str, text: str, length: int) -> str:
     if len(text) > 200:
         raise CodeMalformed()
     code = normalise(text)
-    if len(code) != length or code[0] != VERSION or any(character not in VALUES for character in code):
+    if len(code) != length or code[0] != VERSION or not VALUES.keys() >= set(code):
         raise CodeMalformed()
     body, given = code[:-MAC_LENGTH], code[-MAC_LENGTH:]
     if not hmac.compare_digest(mac(secret, purpose, body), given):

@@ -1,14 +1,14 @@
--- The only writer of transfers and balances. One batch of one book, as arrays of equal length; the answer is one
--- outcome for each, in the order of the batch. The order of the steps matters:
+-- The only writer of transfers and balances. One batch of one book, as arrays of equal length, or NULL where none is of a
+-- group or a reversal; the answer is one outcome for each, in the order of the batch. The order of the steps matters:
 --   1. turn reversals into transfers (originals never change, so they may be read before any lock),
---   2. lock every account named, in one order,
---   3. read balances and known ids in later statements: a snapshot taken before the lock wait may be old,
+--   2. lock every account named, in one order, and read it,
+--   3. read known ids in later statements: a snapshot taken before the lock wait may be old,
 --   4. walk the batch in memory,
 --   5. one INSERT, one UPDATE.
 -- The settings pin the plans, whatever the tables held when a plan was first made: index lookups, and hash joins of what
--- is in memory. A transfer is looked up as the first whose id is not below the one that is sought: only the key of ids
--- has that order. Where nothing is known of the table yet, `id = ...` looks no dearer by any other key that begins with
--- the book, and such a plan reads the whole book for each transfer.
+-- is in memory. A transfer is looked up as the first of a range of one id, in order: only the key of ids has that order.
+-- Where nothing is known of the table yet, `id = ...` looks no dearer by any other key that begins with the book, and such
+-- a plan reads the whole book for each transfer.
 CREATE OR REPLACE FUNCTION ledger.post(
   book integer, clock timestamptz, ids uuid[], debits uuid[], credits uuid[], units text[], amounts bigint[],
   codes text[], groups uuid[], reversed uuid[], occurred timestamptz[], sources text[]
@@ -27,7 +27,7 @@ DECLARE
   has_groups CONSTANT boolean := EXISTS (SELECT FROM unnest(groups) AS g WHERE g IS NOT NULL);
   has_reversals CONSTANT boolean := EXISTS (SELECT FROM unnest(reversed) AS r WHERE r IS NOT NULL);
   has_repeats CONSTANT boolean := (SELECT count(DISTINCT i) FROM unnest(ids) AS i) < batch_size;
-  -- One element for each account, in order of id.
+  -- One element for each account, in the order in which they are locked.
   accounts uuid[];
   account_units text[];
   account_closed boolean[];
@@ -66,7 +66,8 @@ BEGIN
   IF EXISTS (
     SELECT FROM unnest(ARRAY[
       array_dims(ids), array_dims(debits), array_dims(credits), array_dims(units), array_dims(amounts),
-      array_dims(codes), array_dims(groups), array_dims(reversed), array_dims(occurred), array_dims(sources)
+      array_dims(codes), array_dims(occurred), array_dims(sources), array_dims(coalesce(groups, ids)),
+      array_dims(coalesce(reversed, ids))
     ]) AS dims WHERE dims IS DISTINCT FROM format('[1:%s]', batch_size)
   ) THEN
     RAISE EXCEPTION 'the arrays of a batch differ in length' USING ERRCODE = 'invalid_parameter_value';
@@ -85,17 +86,19 @@ BEGIN
     FROM unnest(debits, credits, units, amounts, reversed) WITH ORDINALITY
       AS b (debit_id, credit_id, unit, amount, reverses_id, n)
     LEFT JOIN LATERAL (
-      SELECT * FROM ledger.transfer WHERE book_id = book AND id >= b.reverses_id ORDER BY id LIMIT 1
-    ) AS o ON o.id = b.reverses_id;
+      SELECT * FROM ledger.transfer
+      WHERE book_id = book AND id BETWEEN b.reverses_id AND b.reverses_id ORDER BY id LIMIT 1
+    ) AS o ON true;
   END IF;
 
-  PERFORM FROM ledger.account WHERE book_id = book AND id = ANY (debits || credits)
-  ORDER BY system, id FOR NO KEY UPDATE;
-
+  -- Locking gives each row as it is once its lock is held, however old the snapshot.
   SELECT array_agg(a.id), array_agg(a.unit), array_agg(a.closed_at IS NOT NULL), array_agg(coalesce(a.floor, lowest)),
     array_agg(a.balance), array_agg(a.version), array_agg(a.last_recorded_at)
   INTO accounts, account_units, account_closed, floors, balances, versions, lasts
-  FROM (SELECT * FROM ledger.account WHERE book_id = book AND id = ANY (debits || credits) ORDER BY id) AS a;
+  FROM (
+    SELECT * FROM ledger.account WHERE book_id = book AND id = ANY (debits || credits)
+    ORDER BY system, id FOR NO KEY UPDATE
+  ) AS a;
   first_versions := versions;
 
   -- What can be said of each transfer without knowing what came before it; NULL where the walk must decide.
@@ -128,9 +131,9 @@ BEGIN
     -- Part of a posted group, or another group under its id: its own transfers answer from their rows, below.
     FOR known IN
       SELECT t.n FROM unnest(groups) WITH ORDINALITY AS t (g, n)
-      JOIN LATERAL (
-        SELECT group_id FROM ledger.transfer WHERE book_id = book AND group_id >= t.g ORDER BY group_id LIMIT 1
-      ) AS posted ON posted.group_id = t.g
+      CROSS JOIN LATERAL (
+        SELECT FROM ledger.transfer WHERE book_id = book AND group_id BETWEEN t.g AND t.g ORDER BY group_id LIMIT 1
+      ) AS posted
     LOOP
       outcomes[known.n] := 'id_reused';
     END LOOP;
@@ -139,15 +142,16 @@ BEGIN
   IF has_reversals THEN
     SELECT coalesce(array_agg(posted.reverses_id), '{}') INTO spent
     FROM unnest(reversed) AS r (id)
-    JOIN LATERAL (
-      SELECT reverses_id FROM ledger.transfer WHERE book_id = book AND reverses_id >= r.id ORDER BY reverses_id LIMIT 1
-    ) AS posted ON posted.reverses_id = r.id;
+    CROSS JOIN LATERAL (
+      SELECT reverses_id FROM ledger.transfer
+      WHERE book_id = book AND reverses_id BETWEEN r.id AND r.id ORDER BY reverses_id LIMIT 1
+    ) AS posted;
   END IF;
 
   PERFORM FROM unnest(ids) AS b (id)
-  JOIN LATERAL (
-    SELECT id FROM ledger.transfer WHERE book_id = book AND id >= b.id ORDER BY id LIMIT 1
-  ) AS posted ON posted.id = b.id LIMIT 1;
+  CROSS JOIN LATERAL (
+    SELECT FROM ledger.transfer WHERE book_id = book AND id BETWEEN b.id AND b.id ORDER BY id LIMIT 1
+  ) AS posted LIMIT 1;
   IF FOUND THEN
     FOR known IN
       SELECT b.n,
@@ -159,9 +163,9 @@ BEGIN
         WITH ORDINALITY AS b (
           id, debit_id, credit_id, unit, amount, code, group_id, group_size, reverses_id, occurred_at, source, n
         )
-      JOIN LATERAL (
-        SELECT * FROM ledger.transfer WHERE book_id = book AND id >= b.id ORDER BY id LIMIT 1
-      ) AS t ON t.id = b.id
+      CROSS JOIN LATERAL (
+        SELECT * FROM ledger.transfer WHERE book_id = book AND id BETWEEN b.id AND b.id ORDER BY id LIMIT 1
+      ) AS t
     LOOP
       outcomes[known.n] := CASE WHEN known.same THEN 'already_posted' ELSE 'id_reused' END;
     END LOOP;
@@ -200,8 +204,10 @@ BEGIN
       END IF;
       IF verdict IS NULL THEN
         verdict := 'ok';
-        debit_lasts[i] := lasts[debit];
-        credit_lasts[i] := lasts[credit];
+        IF has_groups THEN
+          debit_lasts[i] := lasts[debit];
+          credit_lasts[i] := lasts[credit];
+        END IF;
         moment := greatest(clock, lasts[debit], lasts[credit]);
         lasts[debit] := moment;
         lasts[credit] := moment;
@@ -243,16 +249,11 @@ BEGIN
     book_id, id, debit_id, credit_id, unit, amount, code, group_id, group_size, group_position, reverses_id,
     occurred_at, recorded_at, debit_balance, debit_version, credit_balance, credit_version, source
   )
-  SELECT book, b.id, b.debit_id, b.credit_id, b.unit, b.amount, b.code, b.group_id, b.group_size, b.group_position,
-    b.reverses_id, b.occurred_at, b.recorded_at, b.debit_balance, b.debit_version, b.credit_balance,
-    b.credit_version, b.source::jsonb
-  FROM unnest(
-    ids, debits, credits, units, amounts, codes, groups, group_sizes, group_positions, reversed, occurred, recorded,
-    debit_balances, debit_versions, credit_balances, credit_versions, sources, outcomes
-  ) AS b (
-    id, debit_id, credit_id, unit, amount, code, group_id, group_size, group_position, reverses_id, occurred_at,
-    recorded_at, debit_balance, debit_version, credit_balance, credit_version, source, outcome
-  )
+  SELECT book, ids[i], debits[i], credits[i], b.unit, amounts[i], b.code, b.group_id, group_sizes[i], group_positions[i],
+    b.reverses_id, occurred[i], recorded[i], debit_balances[i], debit_versions[i], credit_balances[i],
+    credit_versions[i], b.source::jsonb
+  FROM unnest(units, codes, groups, reversed, sources, outcomes) WITH ORDINALITY
+    AS b (unit, code, group_id, reverses_id, source, outcome, i)
   WHERE b.outcome = 'ok';
 
   -- Opens the guard on balances for this one statement.

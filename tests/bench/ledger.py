@@ -100,18 +100,19 @@ async def post_all(connection: AsyncConnection, book_id: int, transfers: Any, no
 
 
 async def spend(engine: AsyncEngine, book_id: int, ready: list[Transfer], seconds: float, waits: list[float]) -> float:
-    """Transfers a second that 256 callers get through, each waiting for its own before it takes the next."""
+    """Transfers a second that 256 callers get through, each waiting for its own before it takes the next in order."""
     committer: Any = Committer(engine, book_id, post_all, lambda: datetime.now(UTC))
     # As a worker does when it has started.
     gc.collect()
     gc.freeze()
+    following = iter(ready)
     start = time.perf_counter()
     end = start + seconds
 
     async def caller() -> int:
         count = 0
-        while ready and (asked := time.perf_counter()) < end:
-            answer = await committer.submit(ready.pop())
+        while (asked := time.perf_counter()) < end and (transfer := next(following, None)):
+            answer = await committer.submit(transfer)
             if answer.code != "ok":
                 raise AssertionError(answer)
             waits.append(time.perf_counter() - asked)
