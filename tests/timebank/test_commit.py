@@ -113,7 +113,7 @@ async def test_an_answer_is_committed_when_it_comes(
     wish = Wish()
     assert await counter.submit(wish) == Answer("ok", {"word": "rice"})
     assert await kept(engine, new_book) == {wish.id}
-    assert (counter.batches, counter.commands, counter.running) == (1, 1, None)
+    assert (counter.batches, counter.commands, counter.under_way) == (1, 1, 0)
     # And again, for ever.
     assert await counter.submit(wish) == Answer("ok", {"word": "rice"})
     assert await counter.submit(Wish("oil", id=wish.id)) == Answer("id_reused")
