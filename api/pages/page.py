@@ -40,11 +40,11 @@ WAYS_OF = {
     "manager": (Way("/queue", "verify", mark("Verify")), Way("/stations", "screen", mark("Stations"))),
     "clerk": (Way("/counter", "counter", mark("Counter")),),
     "admin": (
-        Way("/admin", "city", mark("Administration")),
+        Way("/admin", "city", mark("Office")),
         Way("/queue", "verify", mark("Verify")),
         Way("/stations", "screen", mark("Stations")),
     ),
-    "auditor": (Way("/admin", "city", mark("Administration")), Way("/admin/trail", "audit", mark("Audit trail"))),
+    "auditor": (Way("/admin", "city", mark("Office")), Way("/admin/trail", "audit", mark("Audit trail"))),
 }
 # To everything that does not fit beside it.
 MORE = Way("/more", "more", mark("More"))
