@@ -62,17 +62,15 @@ def administrator(request: AnyRequest) -> Session:
 
 def office(request: AnyRequest, template: str, way: str, tried: Tried | None = None, **values: Any) -> Response[Any]:
     """A page of the office; with what was tried, it says what was wrong and shows what was typed."""
-    spoken, bank, session = speaker(request), bank_of(request), member(request)
+    spoken, bank = speaker(request), bank_of(request)
     problem = tried.problem if tried else None
     refusal, fault = refused(spoken, tried) if tried else (None, None)
     return show(
         request,
         template,
-        way=way,
+        **surroundings(request, way),
         status=problem.status if problem else 200,
-        places=[(href, spoken.gettext(name)) for href, name, roles in OFFICE if holds_role(session, *roles)],
-        place=way,
-        may_change=holds_role(session, *ADMINS),
+        may_change=holds_role(member(request), *ADMINS),
         refusal=refusal,
         fault=fault,
         values=tried.values if tried and problem else {},
@@ -81,6 +79,13 @@ def office(request: AnyRequest, template: str, way: str, tried: Tried | None = N
         level_name=lambda level: spoken.gettext(LEVELS[level]),
         **values,
     )
+
+
+def surroundings(request: AnyRequest, way: str) -> dict[str, Any]:
+    """Where a page of the office stands, and the pages beside it that its reader may open."""
+    spoken, session = speaker(request), member(request)
+    places = [(href, spoken.gettext(name)) for href, name, roles in OFFICE if holds_role(session, *roles)]
+    return {"way": way, "places": places, "place": way}
 
 
 def refused(spoken: Language, tried: Tried) -> tuple[str | None, str | None]:

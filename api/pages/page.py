@@ -40,11 +40,11 @@ WAYS_OF = {
     "manager": (Way("/queue", "verify", mark("Verify")), Way("/stations", "screen", mark("Stations"))),
     "clerk": (Way("/counter", "counter", mark("Counter")),),
     "admin": (
-        Way("/admin", "city", mark("Manage")),
+        Way("/admin", "city", mark("Office")),
         Way("/queue", "verify", mark("Verify")),
         Way("/stations", "screen", mark("Stations")),
     ),
-    "auditor": (Way("/admin", "city", mark("Manage")), Way("/admin/trail", "audit", mark("Audit trail"))),
+    "auditor": (Way("/admin", "city", mark("Office")), Way("/admin/trail", "audit", mark("Audit trail"))),
 }
 # To everything that does not fit beside it.
 MORE = Way("/more", "more", mark("More"))
@@ -128,12 +128,15 @@ def frame(request: AnyRequest, way: str) -> Frame:
     bank = bank_of(request)
     spoken, now = speaker(request), bank.clock()
     other = next(tag for tag in TAGS if tag != spoken.tag)
+    found = ways(visitor.session, spoken)
+    # The nearest place in the bar: a page below one of them belongs to it.
+    nearest = max((each.href for each in found if f"{way}/".startswith(f"{each.href}/")), key=len, default=way)
     return Frame(
         here=here(request),
-        way=way,
+        way=nearest,
         csrf=visitor.csrf,
         signed_in=visitor.session is not None,
-        ways=ways(visitor.session, spoken),
+        ways=found,
         other_language=other,
         other_language_name=OWN_NAMES[other],
         today=spoken.to_day(now),

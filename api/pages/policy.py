@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.params import FromQuery
 
 from api.pages.forms import Form, as_uuid
-from api.pages.office import administrator
+from api.pages.office import administrator, surroundings
 from api.pages.page import AnyRequest, answer_to, go, show, shown, speaker
 from api.problems import Problem, problem_of
 from api.sentences import sentence
@@ -40,7 +40,7 @@ async def versions(request: AnyRequest, answer: FromQuery[str | None] = None) ->
     return show(
         request,
         "admin/policy.html",
-        way="/admin",
+        **surroundings(request, "/admin/policy"),
         versions=[(version, standing(known, version, today), changes(known, version)) for version in known],
         kinds={row.code: row for row in services},
         rule_names=(*NUMBERS, *GRADE_FIELDS),
@@ -100,7 +100,7 @@ async def form_page(
     return show(
         request,
         "admin/new_policy.html",
-        way="/admin",
+        **surroundings(request, "/admin/policy"),
         status=problem.status if problem else 200,
         id=id,
         values=values,

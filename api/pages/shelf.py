@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.pages.forms import Form, as_uuid
-from api.pages.office import administrator
+from api.pages.office import administrator, surroundings
 from api.pages.page import AnyRequest, Shown, answer_to, go, show, shown, speaker
 from api.problems import Problem, problem_of
 from api.sentences import sentence
@@ -76,7 +76,7 @@ async def list_rewards(
     return show(
         request,
         "admin/rewards.html",
-        way="/admin",
+        **surroundings(request, "/admin/rewards"),
         rewards=page.rows,
         regions=regions,
         chosen=chosen,
@@ -104,7 +104,7 @@ async def new_form(
     return show(
         request,
         "admin/new_reward.html",
-        way="/admin",
+        **surroundings(request, "/admin/rewards"),
         status=refusal.status if refusal else 200,
         id=uuid7(now),
         values=values,
@@ -242,7 +242,7 @@ async def reward_form(
     return show(
         request,
         "admin/reward.html",
-        way="/admin",
+        **surroundings(request, "/admin/rewards"),
         status=status,
         reward=reward,
         places=places,

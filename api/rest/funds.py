@@ -107,7 +107,7 @@ class Figures(Answered, frozen=True):
     """Records that nobody has decided yet."""
 
 
-class Entry(Answered, frozen=True):
+class FundEntry(Answered, frozen=True):
     """One change."""
 
     id: UUID
@@ -128,7 +128,7 @@ class Entry(Answered, frozen=True):
 class Trail(Answered, frozen=True):
     """One page of the audit trail, the latest first."""
 
-    entries: list[Entry]
+    entries: list[FundEntry]
     following: str | None
     """The cursor of the next page; null on the last."""
 
@@ -253,7 +253,7 @@ async def read_trail(request: AnyRequest) -> Response[Any]:
         personal = await trail.personal(connection, bank.book_id, bank.keys, page.rows, actor_id=actor_id, now=now)
     return give(
         Trail(
-            entries=[shaped(row, Entry, personal=personal.get(row.id)) for row in page.rows],
+            entries=[shaped(row, FundEntry, personal=personal.get(row.id)) for row in page.rows],
             following=following(page.following),
         )
     )

@@ -106,7 +106,7 @@ class ShiftCancellation(Body, frozen=True):
 
 
 @writing("/shifts/{shift_id:uuid}/cancellation", Operation(Done, ShiftCancellation, 201, ("not_found",)))
-async def cancel(request: AnyRequest, shift_id: FromPath[UUID]) -> Response[Any]:
+async def cancel_shift(request: AnyRequest, shift_id: FromPath[UUID]) -> Response[Any]:
     """Take a shift back. Who came for it stays checked in."""
     await body_of(request, ShiftCancellation)
     bank = bank_of(request)
@@ -115,4 +115,4 @@ async def cancel(request: AnyRequest, shift_id: FromPath[UUID]) -> Response[Any]
     return give(Done(), 201)
 
 
-handlers = [planned, plan, cancel]
+handlers = [planned, plan, cancel_shift]

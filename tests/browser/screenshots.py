@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
-from tests.chromium import find_chromium
 
 from tests.browser.bank import Service, started
 from tests.browser.people import DESK, PHONE, Watched, launched, read_picture
+from tests.tools import find_chromium
 from timebank.clock import DemoClock
 
 LANGUAGES = ("zh-CN", "en")

@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, Open, Service
+from tests.browser.bank import Service
+from tests.browser.people import DESK, PHONE, Open
 from tests.browser.test_pages import contrast, look
 
 

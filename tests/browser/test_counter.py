@@ -5,7 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, Open, Service, keep_picture, read_picture
+from tests.browser.bank import Service
+from tests.browser.people import DESK, PHONE, Open, read_picture
+from tests.browser.pictures import keep_picture
 
 FOUND, DONE, STOP, UNDONE = (f"[data-counter={name}]" for name in ("found", "done", "stop", "undone"))
 
