@@ -31,6 +31,6 @@ def download(name: str, rows: Iterable[Sequence[Cell]]) -> Response[bytes]:
     """A file that the browser keeps under `name`, which is plain ASCII."""
     return Response(
         written(rows).encode(),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.book import reversal
 from ledger.model import LedgerError
-from ledger.queries import Line, balance_at, balances, joint_statement, statement
+from ledger.queries import Line, balance_at, balances, joint_statement, joint_sum, statement
 from tests.ledger.desk import NOON, UNIT, Desk, new_id
 
 
@@ -160,6 +160,40 @@ async def test_what_moves_between_the_accounts_has_no_line(desk: Desk) -> None:
         assert [line.amount for line in await joint_statement(connection, desk.book_id, [one])] == [-4, 5]
 
 
+async def test_a_joint_statement_of_a_time_begins_and_ends_on_the_moment(desk: Desk) -> None:
+    one, two = await desk.open(), await desk.open()
+    for second in (1, 2, 3, 4):
+        await desk.post(desk.move(desk.issuance_id, one if second % 2 else two, 10**second), now=desk.later(second))
+    await desk.post(desk.move(one, two, 10), now=desk.later(5))
+    async with desk.engine.connect() as connection:
+        for since in (None, *range(7)):
+            for until in (None, *range(7)):
+                span = {
+                    "since": None if since is None else desk.later(since),
+                    "until": None if until is None else desk.later(until),
+                }
+                lines = await joint_statement(connection, desk.book_id, [one, two], **span)
+                there = [second for second in (4, 3, 2, 1) if (since or 0) <= second < (7 if until is None else until)]
+                assert [line.amount for line in lines] == [10**second for second in there]
+                assert await joint_sum(connection, desk.book_id, [one, two], **span) == sum(map(pow, [10] * 4, there))
+        for second in range(6):
+            held = [await balance_at(connection, desk.book_id, id_, desk.later(second)) for id_ in (one, two)]
+            until = desk.later(second + 1)
+            assert await joint_sum(connection, desk.book_id, [one, two], until=until) == sum(held)
+        assert await joint_sum(connection, desk.book_id, []) == 0
+
+
+async def test_a_joint_statement_of_sources_has_what_comes_from_them(desk: Desk) -> None:
+    one = await desk.open()
+    for points, source in ((1, {"task": "a"}), (2, {"task": "b"}), (4, {"task": 7}), (8, {"other": "a"}), (16, {})):
+        await desk.post(desk.move(desk.issuance_id, one, points, source=source))
+    async with desk.engine.connect() as connection:
+        for values, points in ((["a"], 1), (["a", "b"], 3), (["7", "c"], 4), ([], 0)):
+            lines = await joint_statement(connection, desk.book_id, [one], sources=("task", values))
+            assert sum(line.amount for line in lines) == points
+            assert await joint_sum(connection, desk.book_id, [one], sources=("task", values)) == points
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
 async def test_joint_pages_hold_every_line_once_though_all_came_at_one_time(desk: Desk, limit: int) -> None:
     purses = [await desk.open(balance=5) for _ in range(3)]
@@ -184,6 +218,8 @@ async def test_joint_pages_hold_every_line_once_though_all_came_at_one_time(desk
         ({"before": (NOON, "6f1c")}, "wrong_type"),
         ({"limit": 0}, "number_out_of_range"),
         ({"limit": 1001}, "number_out_of_range"),
+        ({"since": NOON.replace(tzinfo=None)}, "time_naive"),
+        ({"until": "2026-03-31"}, "wrong_type"),
     ],
 )
 async def test_a_joint_statement_refuses_what_it_cannot_read(desk: Desk, more: dict[str, Any], code: str) -> None:
