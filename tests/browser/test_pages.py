@@ -172,9 +172,11 @@ def test_an_administrator_opens_a_station(service: Service, opened: Open) -> Non
     page.fill("#person_in_charge", "赣小枫")
     page.fill("#cap_minutes", "90")
     page.click("main form button")
-    expect(page.locator(".notice-good")).to_contain_text("Peach blossom")
+    expect(page.locator(".notice-good")).to_be_visible()
+    expect(page.locator("h1")).to_contain_text("Peach blossom")
     # Reloading sends nothing again.
     page.reload()
+    page.goto(f"{service.address}/admin/stations?name=peach")
     expect(page.locator("tbody th", has_text="Peach blossom")).to_have_count(1)
 
 
