@@ -10,12 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from timebank.tables import metadata
 
-KEPT = (
-    *("audit_entry", "command", "confirmation", "correction", "decision", "fulfilment", "fulfilment_undo"),
-    *("policy_version", "punch", "punch_decision", "redemption_part"),
-)
-# What ends by itself, is forgotten on purpose, or is a list of places; of everything else no row is ever deleted.
-PASSING = ("attempt", "phone_code", "pin", "reward_picture", "reward_place", "session")
+KEPT = ("audit_entry", "command", "decision", "policy_version", "punch", "redemption_part")
+# What ends by itself, or is a list of places; of everything else no row is ever deleted.
+PASSING = ("attempt", "phone_code", "reward_place", "session")
 TABLES = sorted(table.name for table in metadata.tables.values())
 # SQLSTATE insufficient_privilege, which our guards use too.
 REFUSED = "42501"

@@ -49,10 +49,11 @@ def function(path: str, name: str) -> ast.AST:
 def refusals(path: str, name: str) -> list[str]:
     """The codes that a function refuses with, in the order of its lines, each once; those of a function of the same
     file that it asks, and of the PIN that it was told of, where it does so."""
-    own = {node.name for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))) if is_function(node)}
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    own = {node.name for node in ast.walk(tree) if is_function(node)}
     found: list[tuple[int, list[str]]] = []
     for node in ast.walk(function(path, name)):
-        value = node.value if isinstance(node, ast.Return) else node
+        value: ast.AST | None = node.value if isinstance(node, ast.Return) else node
         asked = getattr(value.func, "id", None) if isinstance(value, ast.Call) else None
         if isinstance(value, ast.Call) and asked in own and asked != name:
             found.append((value.lineno, refusals(path, asked)))
