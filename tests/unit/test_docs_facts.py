@@ -2,11 +2,13 @@
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
+from typing import TypeGuard
 
 from api.guards import ACCESS
 from api.sentences import HOLDS
-from timebank import codes, policy
+from timebank import codes, pins, policy
 from timebank.redemptions import ENDED
 from timebank.tables import ROLES
 
@@ -14,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 PERMISSIONS = (REFERENCE / "permissions.md").read_text(encoding="utf-8")
 CHECK_IN = (REFERENCE / "check-in.md").read_text(encoding="utf-8")
+CODES = (REFERENCE / "check-in-codes.md").read_text(encoding="utf-8")
+POLICY = (REFERENCE / "policy.md").read_text(encoding="utf-8")
 REDEMPTION = (REFERENCE / "redemption.md").read_text(encoding="utf-8")
 SECRET = b"s" * 32
 
@@ -43,17 +47,36 @@ def function(path: str, name: str) -> ast.AST:
 
 
 def refusals(path: str, name: str) -> list[str]:
-    """The codes that a function refuses with, in the order of its lines, each once."""
-    found = []
+    """The codes that a function refuses with, in the order of its lines, each once; those of a function of the same
+    file that it asks, and of the PIN that it was told of, where it does so."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    own = {node.name for node in ast.walk(tree) if is_function(node)}
+    found: list[tuple[int, list[str]]] = []
     for node in ast.walk(function(path, name)):
-        value = node.value if isinstance(node, ast.Return) else node
-        if isinstance(value, ast.Call) and getattr(value.func, "id", None) == "Answer" and value.args:
+        value: ast.AST | None = node.value if isinstance(node, ast.Return) else node
+        asked = getattr(value.func, "id", None) if isinstance(value, ast.Call) else None
+        if isinstance(value, ast.Call) and asked in own and asked != name:
+            found.append((value.lineno, refusals(path, asked)))
+            continue
+        if isinstance(value, ast.Call) and asked == "Answer" and value.args:
             value = value.args[0]
         elif not isinstance(node, ast.Return):
             continue
         if isinstance(value, ast.Constant) and isinstance(value.value, str):
-            found.append((value.lineno, value.value))
-    return list(dict.fromkeys(code for _, code in sorted(found)))
+            found.append((value.lineno, [value.value]))
+        elif isinstance(value, ast.Attribute) and value.attr == "vouch_refusal":
+            found.append((value.lineno, [kind.code for kind in (pins.PinMissing, pins.PinWrong, pins.PinLocked)]))
+    return list(dict.fromkeys(code for _, each in sorted(found) for code in each))
+
+
+def is_function(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Whether a node defines a function."""
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def rules_in(text: str) -> dict[str, str]:
+    """The rules that a text names, each with the number that it gives."""
+    return dict(re.findall(r"`(\w+)` \(([^)]+)\)", text))
 
 
 def test_every_route_stands_on_the_page_with_whom_it_is_open_to() -> None:
@@ -68,7 +91,7 @@ def test_every_role_stands_on_the_page() -> None:
 
 def test_scans_are_refused_in_this_order() -> None:
     reading = [kind.code for kind in (codes.CodeMalformed, codes.CodeForged, codes.CodeExpired)]
-    order = ["id_reused", *reading, *refusals("timebank/checkins.py", "refusal")]
+    order = list(dict.fromkeys(["id_reused", *reading, *refusals("timebank/checkins.py", "judge")]))
     assert names(section(CHECK_IN, "Refused, in this order")) == order
 
 
@@ -79,47 +102,65 @@ def test_decisions_are_refused_in_this_order() -> None:
 
 def test_every_hold_that_is_given_stands_on_the_page() -> None:
     given = set()
-    for path in ("timebank/checkins.py", "timebank/policy.py"):
-        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for module in ("attendances", "checkins", "doubts", "manual", "policy"):
+        for node in ast.walk(ast.parse((ROOT / f"timebank/{module}.py").read_text(encoding="utf-8"))):
             appended = isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "append"
             listed = node.args if appended else node.elts if isinstance(node, ast.List) else []
             given |= {each.value for each in listed if isinstance(each, ast.Constant)} & set(HOLDS)
-    assert set(names(section(CHECK_IN, "Held, with the reason"))) == given
+    assert given == set(HOLDS)
+    assert names(section(CHECK_IN, "Held, with the reason")) == list(policy.HOLD_ORDER)
+    assert set(policy.HOLD_ORDER) == given
+
+
+def test_a_hold_is_given_from_the_number_on_that_the_page_says() -> None:
+    rules = policy.Rules(rate_points_per_hour={})
+    said = rules_in(section(CHECK_IN, "Held, with the reason"))
+    assert said == {name: str(getattr(rules, name)) for name in said}
+    # What comes in the rules after the draw's share says when a person looks.
+    listed = [field.name for field in fields(policy.Rules)]
+    assert set(said) == set(listed[listed.index("draw_percent") :])
+
+
+def test_every_way_in_stands_on_the_page_with_its_grade() -> None:
+    documented = {row[0].replace("`", ""): row[1] for row in rows(section(CHECK_IN, "Ways in, and what each proves"))}
+    assert documented == {**policy.SOURCE_GRADES, "import": policy.source_grade("import")}
 
 
 def test_codes_are_laid_out_as_the_page_says() -> None:
     lengths = {}
-    for name, layout, length, _ in rows(section(CHECK_IN, "The code")):
+    for name, layout, length, *_ in rows(section(CODES, "Layouts")):
         assert sum(int(number) for number in re.findall(r" (\d+)(?: |$)", layout)) + 1 == int(length)
         lengths[name] = int(length)
     assert lengths == {
         "station code": len(codes.station_code(SECRET, 1, 1, 1)),
+        "poster": len(codes.poster_code(SECRET, 1, 1)),
+        "member card": len(codes.card_code(SECRET, 1)),
         "redemption code": len(codes.redemption_code(SECRET, 1)),
     }
     earlier, later = codes.SLOTS_AFTER * codes.SLOT_SECONDS, codes.SLOTS_BEFORE * codes.SLOT_SECONDS
-    assert f"{earlier} s before it and {later} s after it" in CHECK_IN
-    assert f"shows a new code every {codes.SLOT_SECONDS} seconds" in CHECK_IN
+    assert f"{earlier} s before it and {later} s after it" in CODES
+    assert f"sent late, {codes.LATE.total_seconds() / 3600:.0f} hours" in CODES
+    assert f"a screen shows a new code every {codes.SLOT_SECONDS} seconds" in " ".join(CODES.split())
     assert not set("ILOU") & set(codes.ALPHABET)
 
 
-def test_what_is_earned_is_what_the_rules_of_a_new_book_say() -> None:
+def test_the_rules_of_a_new_book_stand_on_the_page_with_what_each_may_be() -> None:
     rules = policy.Rules(rate_points_per_hour={})
-    earned = section(CHECK_IN, "What a record earns")
-    assert dict(re.findall(r"`(\w+)` \(([^)]+)\)", earned)) == {
-        "rounding_minutes": str(rules.rounding_minutes),
-        "daily_cap_minutes": str(rules.daily_cap_minutes),
-        "point_grades": ", ".join(rules.point_grades),
-        "life_years": str(rules.life_years),
+    documented = {row[0].strip("`"): (row[1], row[2]) for row in rows(section(POLICY, "Fields"))}
+    ranges = {name: f"{lowest} to {highest}" for name, (lowest, highest) in policy.RANGES.items()}
+    others = {
+        "rate_points_per_hour": f"0 to {policy.RATE_HIGHEST} each",
+        "point_grades": "of ABCD",
+        "fast_track_grades": f"of {policy.FAST_TRACK_ALLOWED}",
     }
-    assert f"({rules.default_rate} an hour" in earned
-    held = section(CHECK_IN, "Held, with the reason")
-    assert f"{rules.draw_percent} of 100" in held
-    assert policy.LONG_DAY.total_seconds() == 10 * 3600
-    assert "longer than ten hours" in held
+    assert documented == {
+        field.name: (str(getattr(rules, field.name) or "none"), {**ranges, **others}[field.name])
+        for field in fields(policy.Rules)
+    }
 
 
 def test_redemptions_are_refused_in_this_order() -> None:
-    redeeming, cancelling, handing_over = section(REDEMPTION, "Refused, in this order").split("\nTo ")[1:]
+    redeeming, cancelling, handing_over, undoing = section(REDEMPTION, "Refused, in this order").split("\nTo ")[1:]
     assert names(redeeming) == ["id_reused", *refusals("timebank/redemptions.py", "choose")]
     assert names(cancelling) == ["id_reused", *refusals("timebank/redemptions.py", "cancel")[:1], *ENDED.values()]
     reading, own = names(handing_over)[:3], names(handing_over)[3:]
@@ -128,6 +169,7 @@ def test_redemptions_are_refused_in_this_order() -> None:
     order = refusals("timebank/counter.py", "fulfil")
     assert [code for code in own if code not in ended] == [code for code in order if code != "ok"]
     assert set(ended) <= set(own)
+    assert names(undoing) == ["id_reused", *(code for code in refusals("timebank/undoing.py", "undo") if code != "ok")]
 
 
 def test_a_redemption_has_these_states() -> None:
