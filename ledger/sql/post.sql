@@ -24,8 +24,8 @@ DECLARE
   lowest CONSTANT bigint := -9223372036854775807;
   highest CONSTANT bigint := 9223372036854775807;
   batch_size CONSTANT integer := cardinality(ids);
-  has_groups CONSTANT boolean := EXISTS (SELECT FROM unnest(groups) AS g WHERE g IS NOT NULL);
-  has_reversals CONSTANT boolean := EXISTS (SELECT FROM unnest(reversed) AS r WHERE r IS NOT NULL);
+  has_groups CONSTANT boolean := groups IS NOT NULL;
+  has_reversals CONSTANT boolean := reversed IS NOT NULL;
   has_repeats CONSTANT boolean := (SELECT count(DISTINCT i) FROM unnest(ids) AS i) < batch_size;
   -- One element for each account, in the order in which they are locked.
   accounts uuid[];
@@ -63,19 +63,18 @@ DECLARE
   known record;
 BEGIN
   -- The walk reads by subscript and the INSERT by element: these must be the same thing.
-  IF EXISTS (
-    SELECT FROM unnest(ARRAY[
-      array_dims(ids), array_dims(debits), array_dims(credits), array_dims(units), array_dims(amounts),
-      array_dims(codes), array_dims(occurred), array_dims(sources), array_dims(coalesce(groups, ids)),
-      array_dims(coalesce(reversed, ids))
-    ]) AS dims WHERE dims IS DISTINCT FROM format('[1:%s]', batch_size)
-  ) THEN
+  IF (format('[1:%s]', batch_size) = ALL (ARRAY[
+    array_dims(ids), array_dims(debits), array_dims(credits), array_dims(units), array_dims(amounts), array_dims(codes),
+    array_dims(coalesce(groups, ids)), array_dims(coalesce(reversed, ids)), array_dims(occurred), array_dims(sources)
+  ])) IS NOT TRUE THEN
     RAISE EXCEPTION 'the arrays of a batch differ in length' USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  PERFORM FROM unnest(groups, ids) WITH ORDINALITY AS t (g, id, n) WHERE has_groups AND t.g IS NOT NULL
-  GROUP BY t.g HAVING max(t.n) - min(t.n) + 1 <> count(DISTINCT t.id);
-  IF FOUND THEN
-    RAISE EXCEPTION 'a group is split, or repeats an id' USING ERRCODE = 'invalid_parameter_value';
+  IF has_groups THEN
+    PERFORM FROM unnest(groups, ids) WITH ORDINALITY AS t (g, id, n) WHERE t.g IS NOT NULL
+    GROUP BY t.g HAVING max(t.n) - min(t.n) + 1 <> count(DISTINCT t.id);
+    IF FOUND THEN
+      RAISE EXCEPTION 'a group is split, or repeats an id' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
   END IF;
 
   IF has_reversals THEN
