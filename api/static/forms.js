@@ -22,7 +22,6 @@ addEventListener("pageshow", () => {
 
 for (const box of document.querySelectorAll("input[data-reveal]")) {
   const field = document.getElementById(box.dataset.reveal);
-  box.closest("label").hidden = false;
   box.addEventListener("change", () => { field.type = box.checked ? "text" : "password"; });
 }
 
