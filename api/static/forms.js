@@ -27,7 +27,6 @@ for (const button of document.querySelectorAll("button[data-print]")) {
 
 for (const box of document.querySelectorAll("input[data-reveal]")) {
   const field = document.getElementById(box.dataset.reveal);
-  box.closest("label").hidden = false;
   box.addEventListener("change", () => { field.type = box.checked ? "text" : "password"; });
 }
 

@@ -35,7 +35,6 @@ if (form) {
     if (event.target === all) for (const box of boxes) box.checked = all.checked;
     count();
   });
-  if (all) all.closest("label").hidden = false;
   // A page that comes back may have kept ticks of its own.
   addEventListener("pageshow", count);
 }

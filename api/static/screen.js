@@ -75,8 +75,8 @@ setInterval(ask, 5_000);
 ask();
 
 // The whole of the tablet for the code: nothing beside it can be tapped.
+full.hidden = !document.fullscreenEnabled;
 if (document.fullscreenEnabled) {
-  full.hidden = false;
   full.addEventListener("click", () =>
     document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen().catch(() => {}));
   document.addEventListener("fullscreenchange", () => {

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESK, PHONE, Open, Service
+from tests.browser.bank import Service
+from tests.browser.people import DESK, PHONE, Open
 
 WORDS = {"en": {"saved": "Saved", "ends": "This account ends"}, "zh-CN": {"saved": "已保存", "ends": "被合并的账号"}}
 

@@ -8,68 +8,23 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import WATCH_SHIFTS, faults, poor_contrast, shifts
 from tests.browser.bank import Service
 from tests.browser.people import DESK, PHONE, Open, phone_of, read_picture
+from tests.browser.places import PAGES, visit
 
-PAGES = {
-    None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/nowhere"],
-    "volunteer": ["/", "/records", "/statement", "/statement?unit=minute", "/rewards", "/codes", "/counter", "/queue"],
-    "manager": ["/", "/stations", "/stations/1/screen", "/queue"],
-    "clerk": ["/", "/counter", "/counter?code=00000000", "/counter?code=nonsense"],
-    "admin": [
-        "/",
-        "/more",
-        "/admin",
-        "/admin/stations",
-        "/admin/stations/new",
-        "/admin/members",
-        "/admin/members/new",
-        "/admin/roles",
-        "/admin/regions",
-        "/admin/kinds",
-        "/admin/funds",
-        "/admin/trail",
-        "/admin/rewards",
-        "/admin/rewards/new",
-        "/admin/policy",
-        "/queue",
-    ],
-}
-# And, from a list, the first thing in it.
-INSIDE = {"/rewards": ".offer h2 a", "/codes": "main .rows a", "/queue": "main a[href^='/queue/']"}
-INSIDE |= {
-    "/admin/stations": "tbody a",
-    "/admin/members": "tbody a",
-    "/admin/regions": ".branch a",
-    "/admin/funds": "tbody a",
-    "/admin/rewards": "tbody a",
-}
 TITLES = {"en": "Time Bank", "zh-CN": "时间银行"}
-# What a finger hits: at least 44 CSS pixels high, as WCAG 2.5.5 asks. Links inside a sentence are excepted there.
-TARGETS = "button, .button, .ways a, .quiet, select, input:not([type=hidden]):not([type=checkbox]):not([type=radio])"
 
 
 def look(page: Page, language: str) -> None:
-    """One page as a reader, a narrow screen and a thumb see it."""
+    """One page as a reader, a narrow screen, a thumb and a screen reader see it."""
     assert page.title().endswith(TITLES[language]), page.url
     assert page.title().split(" · ")[0].strip(), page.url
     assert page.locator("html").get_attribute("lang") == language
-    expect(page.locator("h1")).to_have_count(1)
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{page.url} scrolls sideways by {wide}"
-    low = page.evaluate(
-        """targets => [...document.querySelectorAll(targets)]
-            .filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 44)
-            .map(each => each.outerHTML)""",
-        TARGETS,
-    )
-    assert low == [], page.url
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll('input:not([type=hidden]), select, textarea')]
-            .filter(each => !each.labels.length && !each.getAttribute('aria-label'))
-            .map(each => each.outerHTML)"""
-    )
-    assert nameless == [], page.url
+    assert shifts(page) == [], page.url
+    assert faults(page) == [], page.url
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
@@ -77,56 +32,18 @@ def look(page: Page, language: str) -> None:
 @pytest.mark.parametrize("role", PAGES, ids=str)
 def test_every_page(service: Service, opened: Open, role: str | None, viewport: Any, language: str) -> None:
     person = opened(language, viewport)
+    person.context.add_init_script(WATCH_SHIFTS)
     page = person.sign_in(role) if role else person.page()
-    for path in PAGES[role]:
-        page.goto(service.address + path)
+    for _ in visit(page, service.address, role):
         look(page, language)
-        inside = INSIDE.get(path)
-        if inside and page.locator(inside).count():
-            page.locator(inside).first.click()
-            page.wait_for_url(lambda address, path=path: path in address and not address.endswith(path))
-            look(page, language)
-
-
-def contrast(page: Page) -> list[str]:
-    """Texts that stand out from their ground by less than WCAG AA asks (4.5, or 3 where they are large)."""
-    return list(
-        page.evaluate(
-            """() => {
-              const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
-                .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-                .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-              const parts = colour => colour.match(/[0-9.]+/g).map(Number);
-              const ground = element => {
-                for (let each = element; each; each = each.parentElement) {
-                  const found = parts(getComputedStyle(each).backgroundColor);
-                  if (found.length < 4 || found[3] === 1) return found.slice(0, 3);
-                }
-                return [255, 255, 255];
-              };
-              const poor = [];
-              for (const element of document.querySelectorAll('body *')) {
-                const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-                if (!own || !element.checkVisibility()) continue;
-                const style = getComputedStyle(element);
-                const [a, b] = [light(parts(style.color).slice(0, 3)), light(ground(element))].sort((x, y) => y - x);
-                const size = parseFloat(style.fontSize);
-                const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-                if ((a + 0.05) / (b + 0.05) < (large ? 3 : 4.5)) poor.push(element.outerHTML.slice(0, 200));
-              }
-              return poor;
-            }"""
-        )
-    )
 
 
 @pytest.mark.parametrize("role", PAGES, ids=str)
 def test_every_text_stands_out(service: Service, opened: Open, role: str | None) -> None:
     person = opened("en", PHONE)
     page = person.sign_in(role) if role else person.page()
-    for path in PAGES[role]:
-        page.goto(service.address + path)
-        assert contrast(page) == [], path
+    for path in visit(page, service.address, role):
+        assert poor_contrast(page) == [], path
 
 
 def test_the_switch_changes_the_language_and_stays(service: Service, opened: Open) -> None:

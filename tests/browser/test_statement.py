@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESK, PHONE, Open, Service
+from tests.browser.bank import Service
+from tests.browser.people import DESK, PHONE, Open
 from tests.browser.test_pages import contrast, look
 
 # What is on the sheet and on no other page, and what is on every other page and not on the sheet.

@@ -14,7 +14,7 @@ import pytest
 from api import openapi
 from api.app import create_app
 from api.sentences import SENTENCES
-from tests.browser.conftest import Service
+from tests.browser.bank import Service
 from tests.fuzz.conftest import SECONDS, Sender
 from tests.fuzz.naughty import NAUGHTY
 
