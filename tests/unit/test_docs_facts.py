@@ -104,8 +104,9 @@ def test_every_hold_that_is_given_stands_on_the_page() -> None:
     given = set()
     for module in ("attendances", "checkins", "doubts", "manual", "policy"):
         for node in ast.walk(ast.parse((ROOT / f"timebank/{module}.py").read_text(encoding="utf-8"))):
-            appended = isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "append"
-            listed = node.args if appended else node.elts if isinstance(node, ast.List) else []
+            listed = node.elts if isinstance(node, ast.List) else []
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "append":
+                listed = node.args
             given |= {each.value for each in listed if isinstance(each, ast.Constant)} & set(HOLDS)
     assert given == set(HOLDS)
     assert names(section(CHECK_IN, "Held, with the reason")) == list(policy.HOLD_ORDER)
