@@ -84,8 +84,8 @@ def office(request: AnyRequest, template: str, way: str, tried: Tried | None = N
 def surroundings(request: AnyRequest, way: str) -> dict[str, Any]:
     """Where a page of the office stands, and the pages beside it that its reader may open."""
     spoken, session = speaker(request), member(request)
-    places = [(href, spoken.gettext(name)) for href, name, roles in OFFICE if holds_role(session, *roles)]
-    return {"way": way, "places": places, "place": way}
+    desks = [(href, spoken.gettext(name)) for href, name, roles in OFFICE if holds_role(session, *roles)]
+    return {"way": way, "desks": desks, "desk": way}
 
 
 def refused(spoken: Language, tried: Tried) -> tuple[str | None, str | None]:
