@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, postings, trail
 from timebank.errors import BankError, Invalid, NotFound
-from timebank.tables import attendance, card, member, record, redemption, role_grant
+from timebank.tables import attendance, card, member, pin, record, redemption, role_grant
 
 # What goes over to the survivor, row by row, locked in this order. A test fails for a table that names a member and
 # stands neither here nor in KEPT.
@@ -22,13 +22,26 @@ MOVED = (attendance, record, redemption)
 # What stays with the absorbed member, with the reason.
 KEPT = {
     "card.member_id": "revoked: the survivor has a card of their own, or gets one",
+    "confirmation.member_id": "evidence is never changed",
     "decision.actor_id": "who decided, under the id they had then",
+    "door_code.issued_by": "who issued it, under the id they had then",
+    "door_code.resident_id": "whom was visited, under the id they had then",
+    "door_code.used_by": "who used it, under the id they had then",
+    "fulfilment.clerk_id": "who handed it over, under the id they had then",
+    "fulfilment_undo.clerk_id": "who took it back, under the id they had then",
+    "inquiry.answered_by": "who answered, under the id they had then",
+    "inquiry.member_id": "sealed under the key of whoever asked; it is found by its record, which goes over",
     "member.merged_into": "says where the absorbed member went",
+    "pin.locked_by": "on whose device it was locked",
+    "pin.member_id": "dropped: the survivor types a PIN of their own",
     "punch.member_id": "evidence is never changed; the attendance that it belongs to goes over",
+    "punch.resident_id": "evidence is never changed",
+    "punch_decision.actor_id": "who decided, under the id they had then",
     "purse.member_id": "emptied; the survivor's own purse of the same fund and day is filled",
     "redemption.ended_by": "who handed it over, under the id they had then",
     "role_grant.member_id": "ended",
     "session.member_id": "ended",
+    "shift.created_by": "who planned it, under the id they had then",
 }
 
 
@@ -128,7 +141,8 @@ async def both(
 async def close(
     connection: AsyncConnection, book_id: int, survivor: Row[Any], absorbed: Row[Any], now: datetime
 ) -> None:
-    """End the absorbed member: no roles, card, sessions, no way to sign in; whoever was merged into it follows."""
+    """End the absorbed member: no roles, card, PIN, sessions, no way to sign in; whoever was merged into it follows."""
+    await connection.execute(delete(pin).where(pin.c.book_id == book_id, pin.c.member_id == absorbed.id))
     await connection.execute(
         update(role_grant)
         .where(

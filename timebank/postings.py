@@ -443,21 +443,26 @@ async def merge(
 ) -> tuple[int, int]:
     """Empty one member's hours and purses into another's, of the same fund and last day; answers minutes and points.
 
-    Both are locked, and nothing is posted to the first any more. Raises Unpostable.
+    What the first owes, the other owes from then on. Both are locked, and nothing is posted to the first any more.
+    Raises Unpostable.
     """
     minutes = await purses.hours(connection, book_id, from_id)
     full = [each for each in await purses.purses_of(connection, book_id, [from_id]) if each.points]
+    debt = (await purses.owed(connection, book_id, [from_id]))[from_id]
     await purses.open_accounts(
         connection,
         book_id,
         member_ids=[into_id] if minutes else [],
         purses={(into_id, each.fund_id, each.expires_on) for each in full},
+        debtor_ids=[into_id] if debt else [],
     )
     moves = [
         (each.id, purses.purse_account(into_id, each.fund_id, each.expires_on), POINT, each.points) for each in full
     ]
     if minutes:
         moves.append((purses.hours_account(from_id), purses.hours_account(into_id), MINUTE, minutes))
+    if debt:
+        moves.append((purses.debt_account(into_id), purses.debt_account(from_id), POINT, debt))
     batch = [
         Transfer(
             id=uuid5(id, f"merge/{debit_id}"),

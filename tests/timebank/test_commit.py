@@ -324,7 +324,7 @@ async def test_where_the_database_is_away_everybody_is_told_soon(new_book: int, 
     wire.dead = True
     engine = wire.engine()
     counter = open_counter(engine, new_book, shop)
-    wishes = [Wish(f"{number}") for number in range(200)]
+    wishes = [Wish(f"{number}") for number in range(100)]
     results = await asyncio.gather(*map(counter.submit, wishes), return_exceptions=True)
     assert all(isinstance(result, Exception) and is_away(result) for result in results)
     # Not tried once for each of them.
@@ -333,7 +333,7 @@ async def test_where_the_database_is_away_everybody_is_told_soon(new_book: int, 
     # It comes back, and so do they.
     wire.dead = False
     assert {answer.code for answer in await counter.submit_all(wishes)} == {"ok"}
-    assert [len(batch) for batch in shop.begun] == [200]
+    assert [len(batch) for batch in shop.begun] == [100]
     await engine.dispose()
 
 

@@ -38,13 +38,16 @@ async def one(connection: AsyncConnection, city: City) -> UUID:
     return await city.add_member(connection)
 
 
-async def shown_and_decided(door: Doorway, record_id: Any, *holds: str, verdict: str = "verify") -> None:
+async def shown_and_decided(
+    door: Doorway, record_id: Any, *holds: str, verdict: str = "verify", by: UUID | None = None
+) -> None:
     """The manager's queue shows the reasons, bulk passes by, and the decision keeps what was known."""
     city, connection, id = door.city, door.connection, UUID(str(record_id))
-    page = await records.queue(connection, city.book_id, actor_id=city.manager_id, now=EVENING)
+    manager_id = by or city.manager_id
+    page = await records.queue(connection, city.book_id, actor_id=manager_id, now=EVENING)
     (row,) = [row for row in page.rows if row.id == id]
     assert (row.holds, row.clear) == (list(holds), False)
-    shared = {"actor_id": city.manager_id, "record_id": id}
+    shared = {"actor_id": manager_id, "record_id": id}
     bulk = Verify(id=uuid7(EVENING), verdict="verify", bulk=True, **shared)
     alone = Verify(id=uuid7(EVENING), verdict=verdict, reason="问过了" if verdict != "verify" else None, **shared)  # type: ignore[arg-type]  # as the tests name them
     (first,) = await verification.verify(connection, city.book_id, [bulk], EVENING)
@@ -54,7 +57,7 @@ async def shown_and_decided(door: Doorway, record_id: Any, *holds: str, verdict:
     query = select(decision.c.holds, decision.c.actor_id).where(
         decision.c.book_id == city.book_id, decision.c.record_id == id
     )
-    assert [tuple(row) for row in await connection.execute(query)] == [(list(holds), city.manager_id)]
+    assert [tuple(row) for row in await connection.execute(query)] == [(list(holds), manager_id)]
 
 
 async def rule(connection: AsyncConnection, city: City, **rules: Any) -> None:
@@ -350,10 +353,10 @@ async def test_over_quota_of_a_managers_entries(door: Doorway, city: City, conne
     answers = await manual.enter(connection, city.book_id, commands[:2], EVENING, keys=city.keys)
     answers += await manual.enter(connection, city.book_id, commands[2:], EVENING, keys=city.keys)
     assert [answer.data.get("holds") for answer in answers] == [None, None, ["over_quota"]]
-    await shown_and_decided(door, commands[2].id, "over_quota")
-    # What another manager enters is counted apart.
     other = await city.add_member(connection)
     await city.grant(connection, other, "manager", station_id=city.station.id)
+    await shown_and_decided(door, commands[2].id, "over_quota", by=other)
+    # What another manager enters is counted apart.
     times = {"started_at": NOON, "ended_at": NOON + timedelta(hours=2)}
     (answer,) = await manual.enter(
         connection, city.book_id, [enter(city, one, actor_id=other, **times)], EVENING, keys=city.keys

@@ -66,8 +66,10 @@ async def test_the_service_cannot_change_a_version(connection: AsyncConnection, 
         await connection.execute(text(f"{statement} WHERE book_id = {city.book_id}"))
 
 
-async def test_two_versions_never_start_on_one_day(connection: AsyncConnection, city: City) -> None:
+async def test_of_two_versions_for_one_day_the_later_holds(connection: AsyncConnection, city: City) -> None:
     day = MORNING.date() + timedelta(days=1)
-    await acting.set_rules(connection, city, 2, day)
-    with pytest.raises(DBAPIError, match="policy_version"):
-        await acting.set_rules(connection, city, 3, day)
+    for number in (2, 3):
+        await acting.set_rules(connection, city, number, day)
+    versions = await policies.versions(connection, city.book_id)
+    assert policies.on_day(versions, day).number == 3
+    assert policies.on_day(versions, MORNING.date()).number == 1

@@ -174,7 +174,7 @@ async def test_a_group_is_held_together_or_not_at_all(connection: AsyncConnectio
 async def test_what_is_handed_over_was_held_before(connection: AsyncConnection, city: City, member_id: UUID) -> None:
     await earn(connection, city, earning(city, member_id))
     part = postings.part(city.new_id(), purse_of(city, member_id), 60)
-    handed = Handed(part.redemption_id, city.clerk_id, 60)
+    handed = Handed(part.redemption_id, part.redemption_id, city.clerk_id, 60)
     with pytest.raises(Unpostable, match="below_floor"):
         await postings.fulfil(connection, city.book_id, [handed], NOON)
     await postings.hold(connection, city.book_id, [part], NOON)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import MORNING, City, build_city
+from tests.timebank import acting
 from timebank import answers, checkins, codes, overview, records, stations, verification
 from timebank.checkins import Punch
 from timebank.cursors import Cursor, CursorInvalid
@@ -103,6 +104,7 @@ async def test_nobody_sees_his_own_or_his_households_in_the_queue(connection: As
 
 
 async def test_what_is_decided_leaves_the_queue(connection: AsyncConnection, city: City) -> None:
+    await acting.no_draw(connection, city)
     one, two = await city.add_members(connection, 2)
     first, second = await serve(connection, city, one), await serve(connection, city, two, minutes=650)
     sums = await records.queue_sums(connection, city.book_id, actor_id=city.manager_id, now=now())
