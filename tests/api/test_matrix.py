@@ -8,6 +8,7 @@ import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ import pytest
 
 from api.guards import ACCESS
 from tests.api.people import Person, Town
-from timebank import funds
+from timebank import funds, shifts
 from timebank.tables import ROLES
 
 WHO = ("volunteer", *ROLES)
@@ -37,6 +38,10 @@ THINGS = {
     "reward_id": "reward",
     "redemption_id": "redemption",
     "grant_id": "grant",
+    "fulfilment_id": "fulfilment",
+    "inquiry_id": "inquiry",
+    "punch_id": "punch",
+    "shift_id": "shift",
     "actor_id": "member",
     "subject_id": "member",
     "code": "code",
@@ -194,8 +199,54 @@ async def foreign(town: Town) -> dict[str, Any]:
         "reward": reward,
         "redemption": await redeemed(town, volunteer, reward),
         "grant": grant,
+        "fulfilment": await fulfilled(town, volunteer),
+        "inquiry": await asked(volunteer, record),
+        "punch": await astray(town, volunteer),
+        "shift": await planned(town),
         "code": "12345678",
     }
+
+
+async def fulfilled(town: Town, volunteer: Person) -> str:
+    """A hand-over that can still be undone."""
+    clerk = await town.member(town.city.clerk_id)
+    async with town.bank.engine.begin() as connection:
+        reward = await town.city.add_reward(connection, region_id=town.city.district_id, price_points=1)
+    await volunteer.send("/api/v1/redemptions", {"id": volunteer.new_id(), "reward_id": str(reward)})
+    held = (await volunteer.get("/api/v1/redemptions")).json()["redemptions"]
+    code = next(each["code"] for each in held if each["reward_id"] == str(reward))
+    command = {"id": clerk.new_id(), "station_id": str(town.city.station.id), "code": code}
+    assert (await clerk.send("/api/v1/fulfilments", command)).status_code == 201
+    return str(command["id"])
+
+
+async def asked(volunteer: Person, record_id: str) -> str:
+    """A question that waits for its answer."""
+    command = {"id": volunteer.new_id(), "record_id": record_id, "question": "Why?"}
+    assert (await volunteer.send("/api/v1/inquiries", command)).status_code == 201
+    return str(command["id"])
+
+
+async def astray(town: Town, volunteer: Person) -> str:
+    """A scan that led to nothing: out without in."""
+    command = {"id": volunteer.new_id(), "code": town.code()}
+    assert (await volunteer.send("/api/v1/check-outs", command)).status_code == 202
+    return str(command["id"])
+
+
+async def planned(town: Town) -> UUID:
+    """A shift of the station."""
+    begins = town.watch.now + timedelta(days=1)
+    facts = {"starts_at": begins, "ends_at": begins + timedelta(hours=2), "actor_id": town.city.manager_id}
+    async with town.bank.engine.begin() as connection:
+        return await shifts.add(
+            connection,
+            town.bank.book_id,
+            station_id=town.city.station.id,
+            id=town.city.new_id(),
+            now=town.watch.now,
+            **facts,
+        )
 
 
 @pytest.fixture

@@ -429,7 +429,7 @@ async def test_only_the_form_for_pictures_brings_files(town: Town, admin: Person
         method, path = route.split()
         if method != "POST" or path.startswith("/api/") or route in guards.UPLOADS:
             continue
-        address = re.sub(r"\{(\w*id)\}", reward_id, path)
+        address = re.sub(r"\{(\w*id)\}", reward_id, path).replace("{number}", str(town.city.station.number))
         answer = await admin.client.post(
             address,
             data={"csrf": token},

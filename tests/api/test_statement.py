@@ -121,7 +121,7 @@ async def test_the_page_shows_a_period_from_one_balance_to_the_other(town: Town)
     await a_life(town, person)
     page = (await person.get("/statement?since=2026-04-01&until=2026-04-30")).text
     assert re.search(r"期初余额</dt><dd>120</dd><dt>期末余额</dt><dd>130</dd>", page)
-    assert page.count("查看来历") == 2
+    assert page.count("查看来历") + page.count("查看去向") == 2
     assert 'href="/statement/print?unit=point&amp;since=2026-04-01&amp;until=2026-04-30"' in page
     # Today is 3 April.
     for words, since, until in (

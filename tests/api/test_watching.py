@@ -17,7 +17,6 @@ from api.problems import problem_of
 from tests.api.conftest import Build
 from tests.api.people import Town, problem
 from tests.factories import PASSWORD
-from timebank import schema
 
 
 async def test_a_bank_that_serves_is_live_and_ready(town: Town) -> None:
@@ -48,16 +47,6 @@ async def test_a_bank_without_its_database_is_live_and_not_ready(build: Build) -
         assert page.status_code == 503
         assert 'data-code="busy"' in page.text
         town.bank.engine = engine
-
-
-def test_only_the_schema_of_this_version_is_current() -> None:
-    known = [script.revision for script in schema.scripts().walk_revisions()]
-    heads = schema.scripts().get_heads()
-    assert schema.is_current(heads)
-    assert schema.is_current([head for head in heads if head.startswith("bank")])
-    assert not schema.is_current([])
-    assert not schema.is_current([head for head in heads if head.startswith("ledger")])
-    assert not schema.is_current([*known, "one_of_tomorrow"])
 
 
 async def test_figures_are_for_this_machine_alone(build: Build) -> None:
