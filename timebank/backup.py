@@ -59,14 +59,20 @@ async def refuse_used(owner_url: str) -> None:
         )
 
 
-def restore(owner_url: str, file: Path) -> None:
-    """Fill the empty database at `owner_url` from a copy, all of it or nothing. The roles must exist.
-
-    Refusal `backup_missing`, `backup_unreadable` (no copy of ours), `restore_failed` (with what pg_restore said).
-    """
+def refuse_unreadable(file: Path) -> None:
+    """Refusal `backup_missing`, or `backup_unreadable` where the file is no copy of a database, before anything is
+    started for it."""
     if not file.is_file():
         raise Refusal("backup_missing", f"There is no file {file}.", path=str(file))
     run("backup_unreadable", ["pg_restore", "--list", str(file)], {})
+
+
+def restore(owner_url: str, file: Path) -> None:
+    """Fill the empty database at `owner_url` from a copy, all of it or nothing. The roles must exist.
+
+    Refusal as for `refuse_unreadable`, and `restore_failed` (with what pg_restore said).
+    """
+    refuse_unreadable(file)
     place, secret = for_clients(owner_url)
     run(
         "restore_failed",

@@ -32,6 +32,7 @@ def restore(file: Path) -> None:
     """
     with spoken():
         settings = from_environment()
+        backup.refuse_unreadable(file)
         with owner_url(settings) as url, service_url(settings) as serving:
             with console.status("Restoring …"):
                 asyncio.run(fill(url, file))

@@ -26,7 +26,7 @@ from timebank.postgres_data import noted_number, status_lines
 ROOT = Path(__file__).parents[2]
 # An account that every Linux has and that owns nothing: an ordinary user, for tests that root runs.
 ORDINARY = 65534
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def timebank(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -254,6 +254,10 @@ class Service:
             return self.is_ready()
 
         wait_until(ready_or_dead, "the service is ready")
+
+    def hear(self, words: str) -> None:
+        """Wait until it has said something."""
+        wait_until(lambda: words in self.words, f"the service says {words}")
 
     @property
     def workers(self) -> list[int]:
