@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import poor_contrast as contrast
 from tests.browser.bank import Service
 from tests.browser.people import DESK, PHONE, Open
-from tests.browser.test_pages import contrast, look
+from tests.browser.test_pages import look
 
 # What is on the sheet and on no other page, and what is on every other page and not on the sheet.
 FRAME = ".head, .ways, .foot, .demo, nav, form"

@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import poor_contrast as contrast
 from tests.browser.bank import Service
 from tests.browser.people import DESK, PHONE, Open, phone_of, read_picture
-from tests.browser.test_pages import contrast, look
+from tests.browser.test_pages import look
 
 PIN = "830417"
 STATION = 1
