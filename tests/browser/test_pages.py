@@ -150,13 +150,15 @@ def test_everything_works_without_scripts(service: Service, opened: Open) -> Non
     expect(phone.locator(".notice-good")).to_contain_text("Cancelled")
 
 
-def test_a_code_of_yesterday_says_to_scan_again(service: Service, opened: Open) -> None:
+def test_a_code_of_earlier_says_what_it_stands_for_and_a_forged_one_does_not(service: Service, opened: Open) -> None:
     screen = opened("en", DESK).sign_in("manager")
     screen.goto(f"{service.address}/stations/1/screen")
     address = read_picture(screen.locator("svg.qr"))
     page = opened("en").sign_in("volunteer")
     page.click(".demo button")
+    page.wait_for_load_state()
     page.goto(address)
-    expect(page.locator("[data-code=code_expired] h1")).to_have_text("Scan once more")
+    expect(page.locator(".notice-wait")).to_contain_text("This code was shown earlier")
+    expect(page.locator("main")).to_contain_text("scan the code that is on the screen now")
     page.goto(address[:-1] + ("0" if address[-1] != "0" else "1"))
     expect(page.locator("[data-code=code_forged]")).to_be_visible()
