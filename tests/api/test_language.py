@@ -93,6 +93,11 @@ def test_values_are_spoken() -> None:
     assert (english.signed(30), english.signed(-1200), english.signed(0)) == ("+30", "−1,200", "0")
     assert (chinese.moment(at), english.time(at)) == ("2026年3月2日 09:05", "09:05")
     assert english.day(date(2026, 3, 2)) == "2 Mar 2026"
+    assert (chinese.short_day(at, date(2026, 11, 24)), chinese.short_day(at, date(2027, 1, 1))) == (
+        "3月2日周一",
+        "2026年3月2日周一",
+    )
+    assert english.short_day(at, date(2027, 1, 1)) == "Mon, 2 Mar 2026"
     assert (chinese.pick("站", "Station"), english.pick("站", "Station"), english.pick("站", None)) == (
         "站",
         "Station",

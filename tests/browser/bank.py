@@ -9,9 +9,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from timebank.clock import DemoClock
 from timebank.keys import Keys
 
 START_SECONDS = 120
@@ -29,6 +31,10 @@ class Service:
     def keys(self) -> Keys:
         """The keys that it made at its first start."""
         return Keys.load(self.data / "keys.json")
+
+    def pass_time(self, **amount: float) -> None:
+        """Let time go by at the bank, as `timedelta` counts it."""
+        DemoClock(self.data / "clock").advance(timedelta(**amount))
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """One `timebank` command beside it."""

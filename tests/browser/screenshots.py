@@ -5,7 +5,6 @@
 
 import sys
 import tempfile
-from datetime import timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
@@ -13,7 +12,6 @@ from playwright.sync_api import Browser, Page
 from tests.browser.bank import Service, started
 from tests.browser.people import DESK, PHONE, Watched, launched, read_picture
 from tests.tools import find_chromium
-from timebank.clock import DemoClock
 
 LANGUAGES = ("zh-CN", "en")
 SIZES = {"phone": PHONE, "desk": DESK}
@@ -52,10 +50,6 @@ class Photographer:
         page.click("main form:has(#password) button")
         page.wait_for_url(f"{self.service.address}/")
         return page
-
-    def pass_time(self, **amount: float) -> None:
-        """Let time go by at the bank."""
-        DemoClock(self.service.data / "clock").advance(timedelta(**amount))
 
     def go(self, page: Page, path: str, name: str) -> None:
         """Open a page and take it."""
@@ -113,21 +107,21 @@ def volunteer(camera: Photographer, page: Page, screen: Page) -> None:
     camera.take(page, "volunteer-done-in")
     second.click("form[action='/check-in'] button")
     camera.take(second, "volunteer-held")
-    camera.pass_time(minutes=95)
+    camera.service.pass_time(minutes=95)
     camera.go(page, "/", "volunteer-serving")
     screen.goto(f"{camera.service.address}/stations/2/screen")
     page.goto(scan(screen))
     camera.take(page, "volunteer-confirm-elsewhere")
     page.click("form[action='/check-in'] button")
     camera.take(page, "volunteer-done-elsewhere")
-    camera.pass_time(minutes=130)
+    camera.service.pass_time(minutes=130)
     screen.reload()
     page.goto(scan(screen))
     camera.take(page, "volunteer-confirm-out")
     second.goto(page.url)
     page.click("form[action='/check-in'] button")
     camera.take(page, "volunteer-done-out")
-    camera.pass_time(minutes=15)
+    camera.service.pass_time(minutes=15)
     second.click("form[action='/check-in'] button")
     camera.take(second, "volunteer-refused")
     page.goto(second.url)
@@ -231,7 +225,7 @@ def admin(camera: Photographer) -> None:
 
 def later(camera: Photographer, page: Page) -> None:
     """Days later: what was handed over, and what nobody came for."""
-    camera.pass_time(days=4)
+    camera.service.pass_time(days=4)
     camera.go(page, "/codes", "volunteer-codes-later")
     for state in ("fulfilled", "timed_out"):
         page.goto(f"{camera.service.address}/codes")

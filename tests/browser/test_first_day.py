@@ -3,7 +3,6 @@
 import re
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.bank import Service
 from tests.browser.people import DESK, PHONE, Open, read_picture
 from tests.browser.pictures import keep_picture
-from timebank import codes, policy
+from tests.browser.scanning import confirm, scan
+from timebank import codes
 
 WORDS: dict[str, dict[str, Any]] = {
     "en": {
@@ -43,19 +43,6 @@ VOLUNTEER = "甘小荷"
 def points_of(page: Page) -> int:
     """What the volunteer's home says they can spend."""
     return int(page.locator("[data-figure=points]").inner_text().replace(",", ""))
-
-
-def scan(screen: Page) -> str:
-    """The address in the code on the station's screen, read from its picture."""
-    return read_picture(screen.locator("svg.qr"))
-
-
-def confirm(page: Page, service: Service) -> None:
-    """Press the one button. A check-in that would be drawn for a closer look is not what this day is about."""
-    share = policy.Rules(rate_points_per_hour={}).draw_percent
-    while policy.drawn(service.keys.draw, UUID(page.input_value("form[action='/check-in'] [name=id]")), share):
-        page.reload()
-    page.click("form[action='/check-in'] button")
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])

@@ -27,6 +27,8 @@ def test_names_are_kept_as_people_write_them(typed: str, kept: str) -> None:
         ("", "empty"),
         ("   ", "empty"),
         ("\u3000", "empty"),
+        ("\u200b", "empty"),
+        ("\u2060 \u00ad", "empty"),
         ("x" * 61, "too_long"),
         ("x" * 1_000_000, "too_long"),
         ("林\x00一", "characters"),
