@@ -121,9 +121,10 @@ FOCUS = """() => {
   const there = document.elementFromPoint(left + width / 2, top + height / 2);
   return {
     what: element.outerHTML.slice(0, 160),
-    ringed: ring(getComputedStyle(element)) || ring(getComputedStyle(element, '::after')),
+    'no ring': !ring(getComputedStyle(element)) && !ring(getComputedStyle(element, '::after')),
     covered: !there || !(element.contains(there) || there.contains(element)),
     place: [...document.querySelectorAll('*')].indexOf(element),
+    parted: element.matches('input[type=date], input[type=datetime-local], input[type=time]'),
   };
 }"""
 
@@ -161,21 +162,21 @@ def walk_by_keyboard(page: Page) -> list[str]:
 
     Every stop is where the eye expects it, ringed and not covered, and nothing is left out.
     """
-    stops, wrong, last = page.evaluate(STOPS), [], -1
-    # From a field that has the focus already, on beyond the last stop, where the page begins again.
+    stops, wrong = page.evaluate(STOPS), []
+    # Back to the first stop, from wherever the page has put the focus.
+    page.keyboard.press("Tab")
     for _ in range(stops):
-        if page.evaluate(FOCUS) is None:
+        if page.evaluate("document.activeElement.matches('.skip')"):
             break
-        page.keyboard.press("Tab")
-    for _ in range(stops):
-        page.keyboard.press("Tab")
+        page.keyboard.press("Shift+Tab")
+    last, counted = -1, 0
+    while counted < stops:
         at = page.evaluate(FOCUS)
-        if at is None or at["place"] <= last:
+        if at is None or at["place"] < last or (at["place"] == last and not at["parted"]):
             return [*wrong, f"the walk ends early, or goes back to {at}"]
+        if at["place"] > last:
+            counted += 1
+            wrong += [f"{rule}: {at['what']}" for rule in ("no ring", "covered") if at[rule]]
         last = at["place"]
-        wrong += [
-            f"{rule}: {at['what']}"
-            for rule, broken in (("no ring", not at["ringed"]), ("covered", at["covered"]))
-            if broken
-        ]
+        page.keyboard.press("Tab")
     return wrong

@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from api.language import COOKIE
+from tests.browser.accessibility import WATCH_SHIFTS
 from timebank.demo import SIGN_INS
 
 FLAGS = [
@@ -53,6 +54,7 @@ class Watched:
         context = browser.new_context(locale=language, viewport=viewport or PHONE, **more)
         context.add_cookies([{"name": COOKIE, "value": language, "url": address}])
         context.set_default_timeout(WAIT_MILLISECONDS)
+        context.add_init_script(WATCH_SHIFTS)
         return cls(context, address)
 
     def page(self, path: str = "") -> Page:

@@ -60,7 +60,7 @@ def test_a_volunteer_redeems_and_a_clerk_hands_over_by_keys_alone(service: Servi
     expect(counter.locator("#code")).to_be_focused()
     counter.keyboard.type(digits)
     counter.keyboard.press("Enter")
-    expect(counter.locator("[data-hand-over]")).to_be_focused()
+    expect(counter.locator("[data-counter=found]")).to_be_visible()
     counter.keyboard.press("Enter")
     expect(counter.locator("[data-counter=done]")).to_be_visible()
     # And straight on with the next one.
@@ -119,6 +119,9 @@ BAD = """<!doctype html><html lang="en"><title>Bad</title><body><div>lost</div><
 <main><h1>One</h1><h3>Skipped</h3><img src="data:,"><svg></svg><input id="a"><input id="a" tabindex="2">
 <button style="height: 20px; outline: none">x</button><p style="color: #999; background: #fff">faint</p>
 <ul><div>no item</div></ul><label for="nothing">lost</label></main></body></html>"""
+RING = "<style>:focus { outline: 3px solid }</style><a class='skip' href='#there'>On</a>"
+UNSEEN = RING + "<button id='there'>Seen</button><button style='outline: none'>Unseen</button>"
+BACKWARD = RING + "<button>Second</button><button id='there' tabindex='1'>First</button>"
 
 
 def test_the_checks_find_what_they_are_for(opened: Open) -> None:
@@ -131,4 +134,8 @@ def test_the_checks_find_what_they_are_for(opened: Open) -> None:
     ):  # fmt: skip
         assert any(fault.startswith(rule) for fault in found), rule
     assert len(poor_contrast(page)) == 1
-    assert any("no ring" in wrong for wrong in walk_by_keyboard(page))
+    page.set_content(UNSEEN)
+    (wrong,) = walk_by_keyboard(page)
+    assert wrong.startswith("no ring: <button style")
+    page.set_content(BACKWARD)
+    assert any("goes back" in wrong for wrong in walk_by_keyboard(page))

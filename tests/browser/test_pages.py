@@ -8,7 +8,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.accessibility import WATCH_SHIFTS, faults, poor_contrast, shifts
+from tests.browser.accessibility import faults, poor_contrast, shifts
 from tests.browser.bank import Service
 from tests.browser.people import DESK, PHONE, Open, phone_of, read_picture
 from tests.browser.places import PAGES, visit
@@ -32,7 +32,6 @@ def look(page: Page, language: str) -> None:
 @pytest.mark.parametrize("role", PAGES, ids=str)
 def test_every_page(service: Service, opened: Open, role: str | None, viewport: Any, language: str) -> None:
     person = opened(language, viewport)
-    person.context.add_init_script(WATCH_SHIFTS)
     page = person.sign_in(role) if role else person.page()
     for _ in visit(page, service.address, role):
         look(page, language)
