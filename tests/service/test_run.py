@@ -55,7 +55,7 @@ def test_however_it_is_ended_the_next_start_finds_everything_in_order(own_data: 
 
 
 @pytest.mark.parametrize("moment", ["the cluster is being made", "PostgreSQL runs"])
-def test_a_start_that_is_interrupted_puts_everything_away(place: Path, made: Path, moment: str) -> None:
+def test_a_start_that_is_interrupted_puts_everything_away(place: Path, moment: str) -> None:
     data = place / "data"
     service = Service.begin(data)
     if moment == "PostgreSQL runs":
