@@ -36,7 +36,8 @@ class Bank:
     recognition: Recognition = field(init=False)
 
     def __post_init__(self) -> None:
-        self.recognition = Recognition(self.engine, self.book_id, self.clock)
+        # Whoever sends a command is recognised first, whatever crowd of readers has every other connection.
+        self.recognition = Recognition(self.committing or self.engine, self.book_id, self.clock)
 
     @property
     def book_id(self) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from api import serving
 from api.cli import main
@@ -42,25 +42,38 @@ REGIONS = """code,name,level,parent,name_en
 """
 
 
-def done(*arguments: object, data: Path, **more: Any) -> str:
-    """Run a command that has to succeed; answers what it said."""
+# One worker makes the demo city, and the others do not.
+DEMO_CITY = pytest.mark.xdist_group("demo city")
+
+
+def typed(*arguments: object, data: Path, **more: Any) -> str:
+    """Run a command that has to succeed, as a process of its own; answers what it said."""
     result = timebank(*arguments, data=data, **more)
     assert result.returncode == 0, result.stdout
     return result.stdout
 
 
-def refused(code: str, *arguments: object, data: Path, status: int = 1, **settings: object) -> str:
-    """Run a command that has to be refused with `code`, in words and without a traceback; answers what it said.
-
-    In this process, through the same door: what is refused is most of what there is to try.
-    """
+def run(*arguments: object, data: Path, text: str | None = None, **settings: object) -> Result:
+    """Run a command in this process, through the same door: it need not be read in again each time."""
     chosen = {name: None for name in os.environ if name.startswith("TIMEBANK_")}
     chosen |= {name: value for name, value in environment(data, **settings).items() if name.startswith("TIMEBANK_")}
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        result = CliRunner().invoke(main, list(map(str, arguments)), env=chosen)
+        return CliRunner().invoke(main, list(map(str, arguments)), input=text, env={**chosen, "COLUMNS": "200"})
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def done(*arguments: object, **more: Any) -> str:
+    """Run a command that has to succeed; answers what it said."""
+    result = run(*arguments, **more)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+def refused(code: str, *arguments: object, status: int = 1, **more: Any) -> str:
+    """Run a command that has to be refused with `code`, in words and without a traceback; answers what it said."""
+    result = run(*arguments, **more)
     assert result.exit_code == status, (result.output, result.exception)
     assert code in result.output
     assert isinstance(result.exception, SystemExit), result.exception
@@ -96,29 +109,29 @@ def test_a_city_is_set_up_while_the_bank_serves(own_data: Path, regions: Path) -
         service.hear("The book is empty. Create the city: timebank book create")
         refused("not_found", "user", "add", "--name", "林一", "--phone", "13900000011", data=own_data)
         create = ["book", "create", "--name", "南昌", "--regions", regions]
-        assert "4 regions added." in done(*create, data=own_data)
+        assert "4 regions added." in typed(*create, data=own_data)
         assert "0 regions added." in done(*create, data=own_data)
         refused("conflict", "book", "create", "--name", "别处", "--regions", regions, data=own_data)
 
         fund = ["fund", "add", "--name-zh", "基金", "--name-en", "Fund", "--region", "360100000000"]
-        said = done(*fund, "--points", "5000", data=own_data)
+        said = typed(*fund, "--points", "5000", data=own_data)
         assert "with 5000 points." in said
         refused("not_found", *fund[:-1], "999999999999", data=own_data)
 
-        assert "Station number 1." in done(*station(), data=own_data)
+        assert "Station number 1." in typed(*station(), data=own_data)
         assert "Station number 2." in done(*station(fund=said.split()[1]), data=own_data)
         refused("no_such_kind", *station(kind="no_such_kind"), data=own_data, status=2)
 
         add = ["user", "add", "--name", "林一", "--phone", "13900000011", "--password", "four herons over the lake"]
-        assert "Member " in done(*add, data=own_data)
+        assert "Member " in typed(*add, data=own_data)
         refused("phone_taken", *add, data=own_data)
         refused("password_weak", *add[:-3], "13900000012", "--password", "12345678", data=own_data)
         # Asked for, so that it is in no history.
-        typed = "six swans over the lake\n"
-        done(*add[:-3], "13900000012", "--password", data=own_data, text=typed * 2)
+        secret = "six swans over the lake\n"
+        done(*add[:-3], "13900000012", "--password", data=own_data, text=secret * 2)
 
         role = ["grant", "manager", "--phone", "13900000011", "--station", "1"]
-        assert "Role " in done(*role, data=own_data)
+        assert "Role " in typed(*role, data=own_data)
         refused("not_found", "grant", "manager", "--phone", "13900000099", "--station", "1", data=own_data)
         refused("not_found", "grant", "manager", "--phone", "13900000011", "--station", "9", data=own_data)
         refused("invalid", "grant", "manager", "--phone", "13900000011", data=own_data)
@@ -128,7 +141,7 @@ def test_a_city_is_set_up_while_the_bank_serves(own_data: Path, regions: Path) -
             assert (seen["number"], seen["name_zh"]) == (1, "状元桥站")
         with Caller(service.address, "13900000012", "six swans over the lake") as member:
             assert member.get("/balance")["points"] == 0
-        assert "passes" in done("audit", data=own_data)
+        assert "passes" in typed("audit", data=own_data)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +179,7 @@ def test_a_database_that_is_not_migrated_is_said_to_be_so(place: Path) -> None:
 # The proof, and a way in.
 
 
+@DEMO_CITY
 def test_an_audit_passes_until_somebody_tampers(demo_data: Path) -> None:
     said = done("audit", data=demo_data)
     assert "Book 1 passes" in said
@@ -197,10 +211,10 @@ def test_an_audit_passes_until_somebody_tampers(demo_data: Path) -> None:
 
 def test_psql_opens_the_banks_database(own_data: Path) -> None:
     query = ["-Atc", "SELECT current_user || ' ' || current_database()"]
-    assert done("psql", *query, data=own_data) == "timebank timebank\n"
-    assert done("psql", "--owner", *query, data=own_data) == "timebank_owner timebank\n"
+    assert typed("psql", *query, data=own_data) == "timebank timebank\n"
+    assert typed("psql", "--owner", *query, data=own_data) == "timebank_owner timebank\n"
     assert timebank("psql", "-c", "SELECT 1 / 0", data=own_data).returncode == 1
-    assert done("psql", "-At", data=own_data, text="SELECT 'typed';\n") == "typed\n"
+    assert typed("psql", "-At", data=own_data, text="SELECT 'typed';\n") == "typed\n"
 
 
 def test_an_interrupted_query_leaves_psql_to_say_so(own_data: Path) -> None:
@@ -216,7 +230,7 @@ def test_an_interrupted_query_leaves_psql_to_say_so(own_data: Path) -> None:
     )
     query = "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE 'SELECT pg_sleep(600)%'"
     wait_until(lambda: is_ready(own_data), "PostgreSQL runs")
-    wait_until(lambda: done("psql", "-Atc", query, data=own_data) == "1\n", "psql is at work")
+    wait_until(lambda: typed("psql", "-Atc", query, data=own_data) == "1\n", "psql is at work")
     # As Ctrl-C at a terminal does: to everybody in the foreground.
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=60)
@@ -243,8 +257,8 @@ def copied(demo_made: Path) -> Iterator[tuple[Service, Path, Path]]:
         data = copy_data(demo_made, directory / "data")
         with Service.start(data, "--demo") as service:
             database, keys = directory / "bank.dump", directory / "keys-copy.json"
-            assert "Keep the keys apart" in done("backup", database, data=data)
-            done("keys", "backup", keys, data=data)
+            assert "Keep the keys apart" in typed("backup", database, data=data)
+            typed("keys", "backup", keys, data=data)
             yield service, database, keys
 
 
@@ -254,6 +268,7 @@ def held(volunteer: Caller) -> dict[str, Any]:
     return dict(volunteer.get(f"/redemptions/{found['id']}"))
 
 
+@DEMO_CITY
 def test_a_restored_bank_goes_on_where_the_copy_was_taken(copied: tuple[Service, Path, Path], place: Path) -> None:
     service, database, keys = copied
     for path in (database, keys):
@@ -263,8 +278,8 @@ def test_a_restored_bank_goes_on_where_the_copy_was_taken(copied: tuple[Service,
         statement = volunteer.get("/statement?unit=point")
 
     new = place / "new"
-    done("keys", "restore", keys, data=new)
-    said = done("restore", database, data=new)
+    typed("keys", "restore", keys, data=new)
+    said = typed("restore", database, data=new)
     assert "Book 1 passes" in said
     assert "keys are missing" not in said
     with Service.start(new, "--demo") as restored:
@@ -293,6 +308,7 @@ def test_a_restored_bank_goes_on_where_the_copy_was_taken(copied: tuple[Service,
     assert "passes" in done("audit", data=new)
 
 
+@DEMO_CITY
 def test_a_restore_without_keys_says_what_is_missing(copied: tuple[Service, Path, Path], place: Path) -> None:
     _, database, keys = copied
     said = done("restore", database, data=place / "new")
@@ -302,6 +318,7 @@ def test_a_restore_without_keys_says_what_is_missing(copied: tuple[Service, Path
     assert Keys.load(place / "new" / "keys.json") == Keys.load(keys)
 
 
+@DEMO_CITY
 def test_a_damaged_copy_is_refused_and_leaves_an_empty_database(
     copied: tuple[Service, Path, Path], place: Path
 ) -> None:
@@ -328,13 +345,14 @@ def test_a_copy_overwrites_nothing(own_data: Path, place: Path) -> None:
     assert sorted(path.name for path in place.iterdir()) == ["bank.dump", "data"]
 
 
+@DEMO_CITY
 def test_keys_are_shown_rotated_and_put_back(demo_data: Path, place: Path) -> None:
-    said = done("keys", "show", data=demo_data)
+    said = typed("keys", "show", data=demo_data)
     for purpose in PURPOSES:
         assert purpose in said
     copy = place / "keys-copy.json"
     done("keys", "backup", copy, data=demo_data)
-    assert "Restart the service" in done("keys", "rotate", data=demo_data)
+    assert "Restart the service" in typed("keys", "rotate", data=demo_data)
     assert Keys.load(demo_data / "keys.json").key_id == 2
     # Who was a member before is one still, under the new keys as well.
     with Service.start(demo_data, "--demo") as service, Caller(service.address, *DEMO["volunteer"]) as volunteer:
@@ -389,10 +407,10 @@ def test_a_database_of_ones_own_is_checked_before_it_is_served_from(own_data: Pa
             assert not (elsewhere / "postgres").exists()
         refused("migration_url_missing", "migrate", **urls)
         refused("migration_url_missing", "backup", place / "bank.dump", **urls)
-        assert done("psql", "-Atc", "SELECT current_user", **urls) == "timebank\n"
+        assert typed("psql", "-Atc", "SELECT current_user", **urls) == "timebank\n"
         refused("role_too_mighty", "run", **{**urls, "database_url": server.owner_url})
 
-        _ = done("psql", "--owner", "-c", "DROP SCHEMA timebank CASCADE; DROP TABLE alembic_version", data=own_data)
+        typed("psql", "--owner", "-c", "DROP SCHEMA timebank CASCADE; DROP TABLE alembic_version", data=own_data)
         said = refused("schema_not_current", "run", **urls)
         assert "TIMEBANK_MIGRATION_URL" in said
         refused("schema_not_current", "user", "add", "--name", "林", "--phone", "13900000011", **urls)
@@ -406,7 +424,7 @@ def test_a_migration_url_is_used_for_migrating_alone(own_data: Path, place: Path
     elsewhere = place / "elsewhere"
     with postgres.EmbeddedPostgres(own_data, options={"shared_buffers": "16MB"}) as server:
         urls = {"database_url": server.service_url, "migration_url": server.owner_url}
-        done(
+        typed(
             "psql",
             "--owner",
             "-c",
@@ -418,7 +436,7 @@ def test_a_migration_url_is_used_for_migrating_alone(own_data: Path, place: Path
             query = (
                 "SELECT count(*) FILTER (WHERE usename <> 'timebank') FROM pg_stat_activity WHERE datname = 'timebank'"
             )
-            assert done("psql", "-Atc", query, data=elsewhere, **urls) == "0\n"
+            assert typed("psql", "-Atc", query, data=elsewhere, **urls) == "0\n"
 
 
 def test_files_that_cannot_be_used_end_in_a_sentence(own_data: Path, place: Path) -> None:

@@ -39,7 +39,7 @@ class Proxy:
             while data := await reader.read(65536):
                 if self.swallow is not None and self.swallow in data:
                     self.swallow = None
-                    back.cancel()
+                    await stopped(back)
                     far_writer.write(data)
                     # Whatever is answered now has been carried out; nobody gets to know.
                     await far_reader.read(65536)
@@ -49,9 +49,7 @@ class Proxy:
         except OSError:
             pass
         finally:
-            back.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await back
+            await stopped(back)
             for end in ends:
                 end.close()
             self.open -= ends
@@ -73,6 +71,13 @@ class Proxy:
     def come_back(self) -> None:
         """Carry again."""
         self.away = False
+
+
+async def stopped(task: "asyncio.Task[None]") -> None:
+    """Stop a task, and wait until it has."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, OSError):
+        await task
 
 
 @contextlib.asynccontextmanager

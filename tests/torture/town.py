@@ -157,7 +157,9 @@ class Found:
         if kind == "redeem":
             return happened == (id in self.redemptions) == (id in self.parts)
         if kind == "check-in":
-            return happened == (id in self.punches) == (id in self.attendances)
+            # One that is held, by somebody who is in already, is kept and starts nothing.
+            started = answer is not None and answer["code"] == "ok"
+            return (id in self.punches, id in self.attendances) == (happened, started)
         if kind == "check-out":
             return happened == (id in self.punches)
         return True
