@@ -41,9 +41,11 @@ Verb = Callable[[AsyncConnection, int, Sequence[C], datetime], Awaitable[list[An
 SEND_AGAIN = frozenset({"40001", "40P01", "23505"})
 ATTEMPTS = 6
 # How many batches of one kind are under way at once before a crowd, and how many who wait are a crowd: from so many on,
-# two halves that overlap get through sooner than the whole.
+# two halves that overlap get through sooner than the whole. Those who go by the same lock must be more for that than
+# those who do not.
 LANES = 2
-CROWD = 256
+CROWD_AT_ONE_LOCK = 256
+CROWD = 32
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +72,7 @@ class Committer(Generic[C]):
         name: str = "",
         batch_limit: int = 1000,
         queue_limit: int = 4000,
+        crowd: int = CROWD_AT_ONE_LOCK,
     ) -> None:
         self.engine = engine
         self.book_id = book_id
@@ -78,6 +81,7 @@ class Committer(Generic[C]):
         self.clock = clock
         self.batch_limit = batch_limit
         self.queue_limit = queue_limit
+        self.crowd = crowd
         self.queue: deque[tuple[C, asyncio.Future[Answer]]] = deque()
         self.lanes: set[asyncio.Task[None]] = set()
         # How many lanes have not ended; the set lags behind that by a turn of the loop.
@@ -110,7 +114,7 @@ class Committer(Generic[C]):
 
     def send_off(self) -> None:
         """Open a lane where none is, for whoever waits; and a second one where half a crowd waits behind the first."""
-        if self.under_way == 0 or (self.under_way < LANES and len(self.queue) >= CROWD // 2):
+        if self.under_way == 0 or (self.under_way < LANES and len(self.queue) >= self.crowd // 2):
             self.under_way += 1
             lane = asyncio.create_task(self.drain())
             self.lanes.add(lane)
@@ -119,9 +123,9 @@ class Committer(Generic[C]):
     async def drain(self) -> None:
         """Take whatever has queued, again and again, until nothing is left or the other lane can take what is."""
         try:
-            while self.queue and (self.under_way == 1 or len(self.queue) >= CROWD // 2):
+            while self.queue and (self.under_way == 1 or len(self.queue) >= self.crowd // 2):
                 waiting = len(self.queue)
-                size = min(waiting if waiting < CROWD else waiting // 2, self.batch_limit)
+                size = min(waiting if waiting < self.crowd else waiting // 2, self.batch_limit)
                 batch = [self.queue.popleft() for _ in range(size)]
                 self.send_off()
                 await self.settle(batch)
@@ -196,12 +200,9 @@ class Commits:
         def committer(name: str, verb: Verb[Any], **more: int) -> Committer[Any]:
             return Committer(engine, book_id, verb, clock, name=name, **more)
 
-        self.check_in = committer(
-            "check_in", partial(checkins.check_in, draw=keys.draw, station=keys.station, door=keys.door)
-        )
-        self.check_out = committer(
-            "check_out", partial(checkins.check_out, draw=keys.draw, station=keys.station, door=keys.door)
-        )
+        secrets = {"draw": keys.draw, "station": keys.station, "door": keys.door}
+        self.check_in = committer("check_in", partial(checkins.check_in, **secrets), crowd=CROWD)
+        self.check_out = committer("check_out", partial(checkins.check_out, **secrets), crowd=CROWD)
         self.enter = committer("enter", partial(manual.enter, keys=keys))
         self.settle = committer("settle", partial(astray.settle_astray, keys=keys))
         self.verify = committer("verify", verification.verify)

@@ -14,7 +14,6 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING
-from timebank import commit
 from timebank.commands import Answer, settle
 from timebank.commit import Committer
 from timebank.database import create_engine
@@ -47,7 +46,7 @@ class Counter:
         self.door = asyncio.Event()
         self.door.set()
         self.begun = asyncio.Event()
-        self.committer: Committer[Wish] = Committer(engine, book_id, self.grant, lambda: MORNING, queue_limit=20)
+        self.committer: Committer[Wish] = Committer(engine, book_id, self.grant, lambda: MORNING, crowd=CROWD)
 
     async def grant(self, connection: AsyncConnection, book_id: int, wishes: Sequence[Wish], now: Any) -> list[Answer]:
         """The verb."""
@@ -74,9 +73,8 @@ class Counter:
 
 
 @pytest.fixture
-async def counter(database: Any, new_book: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Counter]:
+async def counter(database: Any, new_book: int) -> AsyncIterator[Counter]:
     """A counter with connections of its own, for which eight are a crowd."""
-    monkeypatch.setattr(commit, "CROWD", CROWD)
     engine = create_engine(database.service_url, pool_size=2)
     counter = Counter(engine, new_book)
     yield counter
