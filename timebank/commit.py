@@ -200,9 +200,12 @@ class Commits:
         def committer(name: str, verb: Verb[Any], **more: int) -> Committer[Any]:
             return Committer(engine, book_id, verb, clock, name=name, **more)
 
-        secrets = {"draw": keys.draw, "station": keys.station, "door": keys.door}
-        self.check_in = committer("check_in", partial(checkins.check_in, **secrets), crowd=CROWD)
-        self.check_out = committer("check_out", partial(checkins.check_out, **secrets), crowd=CROWD)
+        self.check_in = committer(
+            "check_in", partial(checkins.check_in, draw=keys.draw, station=keys.station, door=keys.door), crowd=CROWD
+        )
+        self.check_out = committer(
+            "check_out", partial(checkins.check_out, draw=keys.draw, station=keys.station, door=keys.door), crowd=CROWD
+        )
         self.enter = committer("enter", partial(manual.enter, keys=keys))
         self.settle = committer("settle", partial(astray.settle_astray, keys=keys))
         self.verify = committer("verify", verification.verify)
