@@ -10,14 +10,14 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import policies, policy, purses
 from timebank.clock import local_day
 from timebank.policies import Version
 from timebank.policy import Rules
-from timebank.rows import insert_rows
+from timebank.rows import Query, insert_all, insert_rows, run
 from timebank.tables import attendance, member, punch, record, service_kind
 
 # What sets the end of a service that nobody checked out of.
@@ -49,22 +49,24 @@ class Sitting:
 async def read(connection: AsyncConnection, book_id: int, member_ids: Sequence[UUID], now: datetime) -> dict[str, Any]:
     """What every sitting reads about members that its transaction has locked: the fields of `Sitting` but the draw."""
     zone = await purses.time_zone(connection, book_id)
-    kinds = await connection.execute(select(service_kind).where(service_kind.c.book_id == book_id))
-    present = await connection.execute(PRESENT, {"book_id": book_id, "member_ids": list(member_ids), "zone": zone.key})
+    kinds = await KINDS.rows(connection, book_id=book_id)
+    present = await PRESENT.rows(connection, book_id=book_id, member_ids=list(member_ids), zone=zone.key)
     return {
         "book_id": book_id,
         "now": now,
         "zone": zone,
         "versions": await policies.versions(connection, book_id),
         "kinds": {row.id: row for row in kinds},
-        "present": {row.member_id: dict(row._mapping) for row in present},
+        "present": {row.member_id: dict(row) for row in present},
     }
 
 
+KINDS = Query(select(service_kind).where(service_kind.c.book_id == bindparam("book_id")))
 # With everything that a record copies, so that an attendance at any station can be closed, and what else is known of
 # its day. `next_started_at`: when the first other record begins that ends after this one began; two days cover any
 # time zone.
-PRESENT = text("""
+PRESENT = Query(
+    text("""
     SELECT a.id, a.member_id, a.station_id, a.service_kind_id, a.in_punch_id, a.started_at, p.source, p.slot, p.holds,
       p.vouched_by IS NOT NULL OR c.punch_id IS NOT NULL AS vouched,
       s.name_zh, s.name_en, s.address, s.organising_unit, s.person_in_charge,
@@ -84,6 +86,7 @@ PRESENT = text("""
     ) AS others
     WHERE a.book_id = :book_id AND a.member_id = ANY(CAST(:member_ids AS uuid[])) AND a.state = 'open'
 """)
+)
 # The fields of a station that its records keep as they were.
 COPIED = ("name_zh", "name_en", "address", "organising_unit", "person_in_charge")
 
@@ -192,32 +195,23 @@ def add_record(
     return made
 
 
-CLOSE = text("""
+CLOSE = """
     UPDATE timebank.attendance AS a SET ended_at = c.ended_at, state = c.state, out_punch_id = c.out_punch_id
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:ended_at AS timestamptz[]), CAST(:states AS text[]),
-                CAST(:punch_ids AS uuid[])) AS c (id, ended_at, state, out_punch_id)
-    WHERE a.book_id = :book_id AND a.id = c.id
-""")
+    FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::uuid[]) AS c (id, ended_at, state, out_punch_id)
+    WHERE a.book_id = $1 AND a.id = c.id
+"""
 
 
 async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:
-    """Write what the batch came to: punches first, which the rest names; ends before beginnings, because a member is
-    in one place."""
-    await insert_rows(connection, punch, sitting.punches)
+    """Write what the batch came to, at once where no stay of before ends. Otherwise punches first, which the ends name,
+    and ends before beginnings, because a member is in one place."""
+    rows = {punch: sitting.punches, attendance: list(sitting.opened.values()), record: sitting.records}
     if sitting.closed:
+        await insert_rows(connection, punch, rows.pop(punch))
         ends = list(sitting.closed.values())
-        await connection.execute(
-            CLOSE,
-            {
-                "book_id": book_id,
-                "ids": [end["id"] for end in ends],
-                "ended_at": [end["ended_at"] for end in ends],
-                "states": [end["state"] for end in ends],
-                "punch_ids": [end["out_punch_id"] for end in ends],
-            },
-        )
-    await insert_rows(connection, attendance, list(sitting.opened.values()))
-    await insert_rows(connection, record, sitting.records)
+        columns = [[end[name] for end in ends] for name in ("id", "ended_at", "state", "out_punch_id")]
+        await run(connection, CLOSE, book_id, *columns)
+    await insert_all(connection, rows)
 
 
 # Who is in longer than anybody waits for their check-out, and since when: until the end of the shift they came for and

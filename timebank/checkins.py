@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, attendances, cards, codes, doors, doubts, limits, places, policy, shifts
@@ -20,7 +20,7 @@ from timebank.commands import Answer, settle
 from timebank.doubts import Doubts
 from timebank.limits import Limit, Tally
 from timebank.places import Places
-from timebank.tables import member
+from timebank.rows import run
 
 # Whose device may scan cards.
 CARD_ROLES = ("manager", "admin")
@@ -165,13 +165,7 @@ async def sit(
     holders = await cards.holders(connection, book_id, {scan.card_number for scan in scans.values()} - {None})
     subjects = {command.id: subject_id(command, holders) for command in commands}
     member_ids = sorted({*subjects.values()})
-    locked = await connection.execute(
-        select(member.c.id, member.c.state)
-        .where(member.c.book_id == book_id, member.c.id.in_(member_ids))
-        .order_by(member.c.id)
-        .with_for_update(key_share=True)
-    )
-    active = {row.id for row in locked if row.state == "active"}
+    active = {row.id for row in await run(connection, LOCK, book_id, member_ids) if row.state == "active"}
     visits = await doors.named(connection, book_id, door, scans)
     station_ids = {command.station_id for command in commands if command.station_id is not None}
     station_ids |= {row.station_id for row in visits.values()}
@@ -199,6 +193,11 @@ async def sit(
         connection, book_id, [(subjects[command.id], command) for command in commands if command.scan], sitting
     )
     return sitting
+
+
+LOCK = """
+    SELECT id, state FROM timebank.member WHERE book_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE
+"""
 
 
 def subject_id(command: Punch, holders: dict[int, Row[Any]]) -> UUID:

@@ -1,7 +1,7 @@
 """Group commit: the commands of one kind that arrive while a batch commits become the next batch, in one transaction.
 
-There is no timer: an idle bank answers at once, a busy one shares each commit among whoever waits. Before a crowd, a
-second batch goes off as soon as it is full: it is prepared while the first commits, and its locks make it wait there.
+There is no timer: an idle bank answers at once, a busy one shares each commit among whoever waits. A crowd is divided:
+the second half is sent after the first, is made ready while that commits, and its locks make it wait in the database.
 A waiting request holds no database connection; the committer has its own. Why so: docs/adr/group-commit.md.
 """
 
@@ -40,8 +40,12 @@ Verb = Callable[[AsyncConnection, int, Sequence[C], datetime], Awaitable[list[An
 # Serialization failure, deadlock, and a unique violation by another process that settles one of the same ids.
 SEND_AGAIN = frozenset({"40001", "40P01", "23505"})
 ATTEMPTS = 6
-# How many batches of one kind are under way at once: one in the database, one that is prepared behind it.
+# How many batches of one kind are under way at once before a crowd, and how many who wait are a crowd: from so many on,
+# two halves that overlap get through sooner than the whole. Those who go by the same lock must be more for that than
+# those who do not.
 LANES = 2
+CROWD_AT_ONE_LOCK = 256
+CROWD = 32
 
 log = structlog.get_logger(__name__)
 
@@ -66,8 +70,9 @@ class Committer(Generic[C]):
         clock: Callable[[], datetime],
         *,
         name: str = "",
-        batch_limit: int = 128,
+        batch_limit: int = 1000,
         queue_limit: int = 4000,
+        crowd: int = CROWD_AT_ONE_LOCK,
     ) -> None:
         self.engine = engine
         self.book_id = book_id
@@ -76,6 +81,7 @@ class Committer(Generic[C]):
         self.clock = clock
         self.batch_limit = batch_limit
         self.queue_limit = queue_limit
+        self.crowd = crowd
         self.queue: deque[tuple[C, asyncio.Future[Answer]]] = deque()
         self.lanes: set[asyncio.Task[None]] = set()
         # How many lanes have not ended; the set lags behind that by a turn of the loop.
@@ -92,11 +98,7 @@ class Committer(Generic[C]):
             raise Busy()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.queue.append((command, future))
-        if self.is_due(beside=self.under_way):
-            self.under_way += 1
-            lane = asyncio.create_task(self.drain())
-            self.lanes.add(lane)
-            lane.add_done_callback(self.lanes.discard)
+        self.send_off()
         return await future
 
     async def submit_all(self, commands: Sequence[C]) -> list[Answer]:
@@ -110,17 +112,23 @@ class Committer(Generic[C]):
         while self.lanes:
             await asyncio.wait(self.lanes)
 
-    def is_due(self, *, beside: int) -> bool:
-        """Whether a batch should go off beside so many others: what waits goes when there are none, later only a full
-        batch."""
-        return bool(self.queue) if beside == 0 else beside < LANES and len(self.queue) >= self.batch_limit
+    def send_off(self) -> None:
+        """Open a lane where none is, for whoever waits; and a second one where half a crowd waits behind the first."""
+        if self.under_way == 0 or (self.under_way < LANES and len(self.queue) >= self.crowd // 2):
+            self.under_way += 1
+            lane = asyncio.create_task(self.drain())
+            self.lanes.add(lane)
+            lane.add_done_callback(self.lanes.discard)
 
     async def drain(self) -> None:
-        """Run one batch after the other while they are due. Whoever starts this has counted it as under way."""
+        """Take whatever has queued, again and again, until nothing is left or the other lane can take what is."""
         try:
-            while self.is_due(beside=self.under_way - 1):
-                size = min(len(self.queue), self.batch_limit)
-                await self.settle([self.queue.popleft() for _ in range(size)])
+            while self.queue and (self.under_way == 1 or len(self.queue) >= self.crowd // 2):
+                waiting = len(self.queue)
+                size = min(waiting if waiting < self.crowd else waiting // 2, self.batch_limit)
+                batch = [self.queue.popleft() for _ in range(size)]
+                self.send_off()
+                await self.settle(batch)
         finally:
             self.under_way -= 1
 
@@ -193,10 +201,10 @@ class Commits:
             return Committer(engine, book_id, verb, clock, name=name, **more)
 
         self.check_in = committer(
-            "check_in", partial(checkins.check_in, draw=keys.draw, station=keys.station, door=keys.door)
+            "check_in", partial(checkins.check_in, draw=keys.draw, station=keys.station, door=keys.door), crowd=CROWD
         )
         self.check_out = committer(
-            "check_out", partial(checkins.check_out, draw=keys.draw, station=keys.station, door=keys.door)
+            "check_out", partial(checkins.check_out, draw=keys.draw, station=keys.station, door=keys.door), crowd=CROWD
         )
         self.enter = committer("enter", partial(manual.enter, keys=keys))
         self.settle = committer("settle", partial(astray.settle_astray, keys=keys))

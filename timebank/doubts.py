@@ -18,6 +18,7 @@ from timebank import policy
 from timebank.clock import local_day, month_start
 from timebank.codes import SLOT_SECONDS, Scan
 from timebank.policy import Rules
+from timebank.rows import Query
 
 # A phone that was seen online this long before or after is no proof that it was online in between.
 JUST_NOW = timedelta(minutes=1)
@@ -87,7 +88,8 @@ class Doubts:
 
 
 # The last punch of each member, where any station of the batch has a position.
-LAST = text("""
+LAST = Query(
+    text("""
     SELECT c.member_id, last.occurred_at, last.station_id, s.latitude, s.longitude
     FROM unnest(CAST(:member_ids AS uuid[])) AS c (member_id)
     CROSS JOIN LATERAL (
@@ -97,9 +99,11 @@ LAST = text("""
     JOIN timebank.station AS s ON s.book_id = :book_id AND s.id = last.station_id
     WHERE s.latitude IS NOT NULL
 """)
+)
 
 # Whether a phone is known as somebody else's, where phones say which they are.
-SHARED = text("""
+SHARED = Query(
+    text("""
     SELECT c.phone_id, other.member_id
     FROM unnest(CAST(:member_ids AS uuid[]), CAST(:phone_ids AS uuid[])) AS c (member_id, phone_id)
     CROSS JOIN LATERAL (
@@ -108,9 +112,11 @@ SHARED = text("""
       LIMIT 1
     ) AS other
 """)
+)
 
 # How often each member was late in the month, and when, since the slot, the phone or the member was last live.
-LATE = text("""
+LATE = Query(
+    text("""
     SELECT c.member_id,
       (SELECT count(*) FROM timebank.punch AS p
        WHERE p.book_id = :book_id AND p.member_id = c.member_id AND p.source = 'late'
@@ -124,6 +130,7 @@ LATE = text("""
     FROM unnest(CAST(:member_ids AS uuid[]), CAST(:phone_ids AS uuid[]), CAST(:month_starts AS timestamptz[]),
                 CAST(:since AS timestamptz[])) AS c (member_id, phone_id, month_starts_at, since)
 """)
+)
 
 
 async def read(
@@ -135,7 +142,7 @@ async def read(
         return found
     if any(place.latitude is not None for place in batch.places.all()):
         member_ids = list({member_id for member_id, _ in scanned})
-        rows = await connection.execute(LAST, {"book_id": book_id, "member_ids": member_ids})
+        rows = await LAST.rows(connection, book_id=book_id, member_ids=member_ids)
         found.last = {row.member_id: row for row in rows}
     pairs = {(member_id, command.phone_id) for member_id, command in scanned if command.phone_id is not None}
     for member_id, phone_id in pairs:
@@ -143,8 +150,9 @@ async def read(
             found.phones[phone_id].add(member_id)
     if pairs:
         since = batch.now - timedelta(hours=batch.rules(batch.now).shared_phone_hours)
-        values = {"member_ids": [pair[0] for pair in pairs], "phone_ids": [pair[1] for pair in pairs], "since": since}
-        for row in await connection.execute(SHARED, {"book_id": book_id, **values}):
+        member_ids, phone_ids = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        shared = await SHARED.rows(connection, book_id=book_id, member_ids=member_ids, phone_ids=phone_ids, since=since)
+        for row in shared:
             found.phones[row.phone_id].add(row.member_id)
     await read_late(connection, book_id, scanned, batch, found)
     return found
@@ -161,16 +169,14 @@ async def read_late(
             late[member_id] = (command.phone_id, at)
     if not late:
         return
-    rows = await connection.execute(
-        LATE,
-        {
-            "book_id": book_id,
-            "member_ids": list(late),
-            "phone_ids": [phone_id for phone_id, _ in late.values()],
-            "month_starts": [month_start(at, batch.zone) for _, at in late.values()],
-            "since": [at + timedelta(seconds=SLOT_SECONDS) + JUST_NOW for _, at in late.values()],
-            "until": batch.now - JUST_NOW,
-        },
+    rows = await LATE.rows(
+        connection,
+        book_id=book_id,
+        member_ids=list(late),
+        phone_ids=[phone_id for phone_id, _ in late.values()],
+        month_starts=[month_start(at, batch.zone) for _, at in late.values()],
+        since=[at + timedelta(seconds=SLOT_SECONDS) + JUST_NOW for _, at in late.values()],
+        until=batch.now - JUST_NOW,
     )
     for row in rows:
         found.late[row.member_id] = row.times
@@ -219,7 +225,8 @@ def is_planned_day(planned: Sequence[Row[Any]], at: datetime, zone: ZoneInfo) ->
     return any(local_day(row.starts_at, zone) <= local_day(at, zone) <= local_day(row.ends_at, zone) for row in planned)
 
 
-CROWDS = text("""
+CROWDS = Query(
+    text("""
     SELECT c.station_id,
       (SELECT count(*) FROM timebank.attendance AS a
        WHERE a.book_id = :book_id AND a.station_id = c.station_id AND a.state = 'open') AS people_in,
@@ -228,6 +235,7 @@ CROWDS = text("""
          AND p.recorded_at > :since AND p.occurred_at > :since AND NOT p.holds && ARRAY['nothing_open']) AS gone
     FROM unnest(CAST(:station_ids AS uuid[])) AS c (station_id)
 """)
+)
 
 
 async def crowds(
@@ -241,7 +249,7 @@ async def crowds(
     since = now - timedelta(seconds=rules.mass_checkout_seconds)
     if not leaving:
         return {}
-    rows = await connection.execute(CROWDS, {"book_id": book_id, "station_ids": list(leaving), "since": since})
+    rows = await CROWDS.rows(connection, book_id=book_id, station_ids=list(leaving), since=since)
     return {
         row.station_id: (
             row.gone + sum(at >= since for at in leaving[row.station_id]),

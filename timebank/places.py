@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, any_, or_, select
+from sqlalchemy import ARRAY, Integer, Row, any_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.codes import Scan, digits_slot
+from timebank.rows import Query
 from timebank.tables import device, member, poster, region, station
 
 # What shows codes, and the digits beside them.
@@ -58,12 +59,8 @@ async def named(
     where anything else was."""
     found = Places()
     devices = {scan.device_number for scan in scans if scan.device_number is not None}
-    rows = await connection.execute(
-        select(device.c.number.label("device_number"), device.c.id.label("device_id"), device.c.revoked_at, station)
-        .join(station, (station.c.book_id == device.c.book_id) & (station.c.id == device.c.station_id))
-        .where(device.c.book_id == book_id, device.c.number.in_(devices))
-    )
-    found.by_device = {row.device_number: row for row in rows}
+    scanned = await BY_DEVICE.rows(connection, book_id=book_id, numbers=list(devices))
+    found.by_device = {row.device_number: row for row in scanned}
     numbers = {scan.station_number for scan in scans if scan.device_number is None and scan.station_number is not None}
     if not numbers and not station_ids:
         return found
@@ -95,6 +92,16 @@ async def named(
         )
         found.posters = {(row.station_id, row.number) for row in rows}
     return found
+
+
+BY_DEVICE = Query(
+    select(device.c.number.label("device_number"), device.c.id.label("device_id"), device.c.revoked_at, station)
+    .join(station, (station.c.book_id == device.c.book_id) & (station.c.id == device.c.station_id))
+    .where(
+        device.c.book_id == bindparam("book_id"),
+        device.c.number == any_(bindparam("numbers", type_=ARRAY(Integer))),
+    )
+)
 
 
 async def of_resident(connection: AsyncConnection, book_id: int, member_id: UUID) -> list[Row[Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, policy, purses, regions, trail
@@ -20,6 +20,7 @@ from timebank.clock import local_day
 from timebank.commands import Answer, settle
 from timebank.errors import Invalid
 from timebank.policy import Rules
+from timebank.rows import Query
 from timebank.tables import policy_version, region, service_kind
 
 # Rules bind everybody in the book, so they are made where the whole region tree is administered.
@@ -53,17 +54,24 @@ class Draft:
 
 async def versions(connection: AsyncConnection, book_id: int) -> Sequence[Version]:
     """Every version of the book, the latest start first; of those with the same start, the one that holds first."""
-    columns = policy_version.c
-    query = (
-        select(columns.number, columns.starts_on, columns.rules, columns.created_by, columns.created_at)
-        .where(columns.book_id == book_id)
-        .order_by(columns.starts_on.desc(), columns.number.desc())
-    )
-    rows = await connection.execute(query)
+    rows = await VERSIONS.rows(connection, book_id=book_id)
     return [
         Version(row.number, row.starts_on, msgspec.convert(row.rules, Rules), row.created_by, row.created_at)
         for row in rows
     ]
+
+
+VERSIONS = Query(
+    select(
+        policy_version.c.number,
+        policy_version.c.starts_on,
+        policy_version.c.rules,
+        policy_version.c.created_by,
+        policy_version.c.created_at,
+    )
+    .where(policy_version.c.book_id == bindparam("book_id"))
+    .order_by(policy_version.c.starts_on.desc(), policy_version.c.number.desc())
+)
 
 
 def on_day(known: Sequence[Version], day: date) -> Version:

@@ -6,18 +6,28 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy import Select, Table, make_url
+from sqlalchemy import Select, Table, TextClause, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
 
+class Row(asyncpg.Record):  # type: ignore[misc]  # asyncpg has no types
+    """A row whose columns are attributes, as those of SQLAlchemy's are; `dict(row)` has them all."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
 async def run(connection: AsyncConnection, statement: str, *values: object) -> list[Any]:
-    """The rows of a statement that writes or locks, with `$1`, `$2` … for `values`; each row is a mapping.
+    """The rows of a statement that writes or locks, with `$1`, `$2` … for `values`.
 
     Costs a quarter of what it costs by way of SQLAlchemy, and is part of the same transaction, which an earlier
-    statement of SQLAlchemy's must have begun. JSON columns come as text. Raises DBAPIError, as SQLAlchemy does.
+    statement of SQLAlchemy's must have begun. Raises DBAPIError, as SQLAlchemy does.
     """
     driver: Any = (await connection.get_raw_connection()).driver_connection
     if not driver.is_in_transaction():
@@ -26,16 +36,19 @@ async def run(connection: AsyncConnection, statement: str, *values: object) -> l
 
 
 class Query:
-    """A query of SQLAlchemy's that is put into words once; then it costs what `run` costs. Needs no transaction."""
+    """A query of SQLAlchemy's that is put into words once; then it costs what `run` costs. Needs no transaction.
 
-    def __init__(self, query: Select[Any]) -> None:
+    Lists are compared by `= ANY(...)` with a parameter that is an array: the statement must be the same for any number.
+    """
+
+    def __init__(self, query: Select[Any] | TextClause) -> None:
         compiled = query.compile(dialect=DIALECT)
         self.statement = compiled.string
         self.names = tuple(compiled.positiontup or ())
         self.constants = compiled.params
 
     async def rows(self, connection: AsyncConnection, **values: object) -> list[Any]:
-        """The rows for these parameters; each unpacks in the order of the columns. Raises DBAPIError."""
+        """The rows for these parameters, as `run` gives them. Raises DBAPIError."""
         driver: Any = (await connection.get_raw_connection()).driver_connection
         known = self.constants | values
         return await fetch(driver, self.statement, [known[name] for name in self.names])
@@ -44,7 +57,7 @@ class Query:
 async def fetch(driver: Any, statement: str, values: Sequence[object]) -> list[Any]:
     """What the driver answers, and its errors as SQLAlchemy puts them."""
     try:
-        return list(await driver.fetch(statement, *values))
+        return list(await driver.fetch(statement, *values, record_class=Row))
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DBAPIError(statement, None, error, connection_invalidated=driver.is_closed()) from error
 

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, select, update
+from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, stations, trail
 from timebank.errors import Invalid, NotFound
+from timebank.rows import Query
 from timebank.tables import attendance, shift
 
 SHIFT_ROLES = ("manager", "admin")
@@ -152,18 +153,25 @@ async def near(
     times = [at for each in moments.values() for at in each]
     if not times:
         return found
-    rows = await connection.execute(
-        select(shift)
-        .where(
-            and_(shift.c.book_id == book_id, shift.c.station_id.in_(moments), shift.c.state == "planned"),
-            shift.c.ends_at > min(times) - LONGEST,
-            shift.c.starts_at < max(times) + LONGEST,
-        )
-        .order_by(shift.c.starts_at, shift.c.id)
+    rows = await NEAR.rows(
+        connection, book_id=book_id, stations=list(moments), since=min(times) - LONGEST, until=max(times) + LONGEST
     )
     for row in rows:
         found[row.station_id].append(row)
     return found
+
+
+NEAR = Query(
+    select(shift)
+    .where(
+        shift.c.book_id == bindparam("book_id"),
+        shift.c.station_id == any_(bindparam("stations", type_=ARRAY(Uuid))),
+        shift.c.state == "planned",
+        shift.c.ends_at > bindparam("since"),
+        shift.c.starts_at < bindparam("until"),
+    )
+    .order_by(shift.c.starts_at, shift.c.id)
+)
 
 
 def at(rows: Sequence[Row[Any]], moment: datetime) -> Row[Any] | None:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.audit import audit
 from ledger.book import create_book, open_accounts, post
-from ledger.model import Account, Transfer
+from ledger.model import Account, Outcome, Transfer
 from tests.bench.figures import Figure
 from timebank.commands import Answer
 from timebank.commit import LANES, Committer
@@ -27,6 +27,7 @@ CALLERS = 256
 PURSES = 2_000
 BASELINE_CLIENTS = (8, 32)
 UNIT = "point"
+ANSWERS = {outcome: Answer(code=outcome.value) for outcome in Outcome}
 # More transfers than anybody gets through in a second.
 READY_PER_SECOND = 80_000
 
@@ -96,7 +97,7 @@ def make(fund: Account, purses: list[Account], how_many: int) -> list[Transfer]:
 
 async def post_all(connection: AsyncConnection, book_id: int, transfers: Any, now: datetime) -> list[Answer]:
     """The verb that the committer runs: one batch of transfers, one answer each."""
-    return [Answer(code=outcome.value) for outcome in await post(connection, book_id, transfers, now)]
+    return [ANSWERS[outcome] for outcome in await post(connection, book_id, transfers, now)]
 
 
 async def spend(engine: AsyncEngine, book_id: int, ready: list[Transfer], seconds: float, waits: list[float]) -> float:
