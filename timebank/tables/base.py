@@ -40,9 +40,10 @@ def words(name: str, *, nullable: bool = False) -> Column[Any]:
     return Column(name, Text, nullable=nullable)
 
 
-def belongs_to(column: str, table: str, target: str = "id") -> ForeignKeyConstraint:
-    """A foreign key inside the same book."""
-    return ForeignKeyConstraint(["book_id", column], [f"timebank.{table}.book_id", f"timebank.{table}.{target}"])
+def belongs_to(column: str, table: str, target: str = "id", *, later: bool = False) -> ForeignKeyConstraint:
+    """A foreign key inside the same book; `later`: to a table that in its turn needs this one, so added when both are."""
+    keys = [f"timebank.{table}.book_id", f"timebank.{table}.{target}"]
+    return ForeignKeyConstraint(["book_id", column], keys, use_alter=later)
 
 
 def one_of(column: str, *values: str) -> str:

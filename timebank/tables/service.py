@@ -203,6 +203,7 @@ record = Table(
     belongs_to("station_id", "station"),
     belongs_to("service_kind_id", "service_kind"),
     belongs_to("policy_number", "policy_version", "number"),
+    belongs_to("correction_id", "correction", later=True),
     CheckConstraint(one_of("grade", *GRADES), name="grade"),
     CheckConstraint(one_of("state", "waiting", "verified", "rejected", "reversed"), name="state"),
     CheckConstraint(one_of("points_state", "none", "posted", "waiting"), name="points_state"),
