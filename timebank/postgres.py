@@ -291,8 +291,14 @@ class EmbeddedPostgres:
         After a crash of the machine the number in postmaster.pid may be somebody else's, and PostgreSQL would refuse to
         start. Our own PostgreSQL has ended when this is called.
         """
-        for leftover in self.home.glob("cluster-new-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        deadline = time.monotonic() + STOP_SECONDS
+        while leftovers := list(self.home.glob("cluster-new-*")):
+            for leftover in leftovers:
+                shutil.rmtree(leftover, ignore_errors=True)
+            if time.monotonic() > deadline:
+                break
+            # The initdb of a service that was killed may still be ending, and put a last file where this has been.
+            time.sleep(0.02)
         number = noted_number(self.cluster)
         if number and is_alive(number):
             (self.cluster / "postmaster.pid").unlink()

@@ -41,7 +41,7 @@ def words(name: str, *, nullable: bool = False) -> Column[Any]:
 
 
 def belongs_to(column: str, table: str, target: str = "id", *, later: bool = False) -> ForeignKeyConstraint:
-    """A foreign key inside the same book; `later`: to a table that in its turn needs this one, so added when both are."""
+    """A foreign key inside the same book; `later`: to a table that needs this one too, so added when both are."""
     keys = [f"timebank.{table}.book_id", f"timebank.{table}.{target}"]
     return ForeignKeyConstraint(["book_id", column], keys, use_alter=later)
 
