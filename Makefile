@@ -32,6 +32,7 @@ check: $(VENV)/.test ## Lint, types and the direction of imports
 	$(BIN)/lint-imports
 
 torture: $(VENV)/.tools ## The long form of the tests that look for trouble; takes an hour or so
+	$(BIN)/python -m tests.torture
 	TIMEBANK_TORTURE=1 $(BIN)/python -m pytest -q tests/fuzz
 
 bench: $(VENV)/.test ## Measure speed as ratios in one run and write docs/reference/benchmarks.md
