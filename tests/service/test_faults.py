@@ -212,9 +212,9 @@ async def test_readers_who_take_every_connection_keep_no_command_waiting(far: tu
         locked = owner.transaction()
         await locked.start()
         try:
-            # Whoever wants to read their records waits, three times as many as there are connections.
-            await owner.execute("LOCK TABLE timebank.record IN ACCESS EXCLUSIVE MODE")
-            readers = [asyncio.create_task(bank.get("/api/v1/records", each)) for each in crowd]
+            # Whoever wants to read their redemptions waits, three times as many as there are connections.
+            await owner.execute("LOCK TABLE timebank.redemption IN ACCESS EXCLUSIVE MODE")
+            readers = [asyncio.create_task(bank.get("/api/v1/redemptions", each)) for each in crowd]
             body = {"id": new_id(), "code": bank.town.code()}
             waiting = asyncio.create_task(bank.send("/check-ins", body, crowd[0]))
             reply = await waiting
@@ -225,4 +225,4 @@ async def test_readers_who_take_every_connection_keep_no_command_waiting(far: tu
         finally:
             await locked.rollback()
             await owner.close()
-        assert {(await bank.get("/api/v1/records", each)).status for each in crowd} == {200}
+        assert {(await bank.get("/api/v1/redemptions", each)).status for each in crowd} == {200}
