@@ -157,6 +157,8 @@ def responses(operation: "Operation", access: guards.Access, method: str) -> dic
     if operation.gives is CommandAnswer:
         found["202"] = {"description": "Kept; a person decides.", "content": json_of(CommandAnswer)}
     codes = {*ALWAYS, *operation.refusals}
+    if operation.query:
+        codes.add("invalid")
     if method != "GET":
         codes |= set(OF_WRITES)
     if access.to in ("members", "roles"):
