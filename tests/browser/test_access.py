@@ -129,7 +129,7 @@ def test_the_checks_find_what_they_are_for(opened: Open) -> None:
     page.set_content(BAD)
     found = faults(page)
     for rule in (
-        "head and foot", "named nav", "in a landmark", "heading after h1", "alt", "picture without words", "name",
+        "header", "footer", "named nav", "in a landmark", "heading after h1", "alt", "picture without words", "name",
         "id twice", "tabindex", "target", "list", "for", "inline",
     ):  # fmt: skip
         assert any(fault.startswith(rule) for fault in found), rule
