@@ -5,9 +5,9 @@ from uuid import UUID
 
 from api.state import Bank
 from timebank import answers, codes, pins
-from timebank.checkins import Punch
 from timebank.codes import CodeRefused
 from timebank.pins import Vouched
+from timebank.punches import Punch
 
 
 async def card_punch(

@@ -14,12 +14,13 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import inquiries, policies, policy, postings, private, texts, trail, verification
+from timebank import deciding, earnings, inquiries, policies, policy, private, replacing, texts, trail
 from timebank.commands import Answer, settle
+from timebank.deciding import LONGEST_MINUTES, Sitting
+from timebank.earnings import Earning
 from timebank.errors import Invalid
 from timebank.keys import Keys
 from timebank.tables import correction, decision, record
-from timebank.verification import LONGEST_MINUTES, Sitting
 
 REASON_LIMIT = 500
 # What a reason is sealed for.
@@ -65,7 +66,7 @@ async def correct(
 
 async def correct_one(connection: AsyncConnection, book_id: int, command: Correct, now: datetime, keys: Keys) -> Answer:
     """One correction, under the locks of the record and of its member."""
-    sitting = await verification.sit(connection, book_id, [command], now)
+    sitting = await deciding.sit(connection, book_id, [command], now)
     if refused := refusal(sitting, command):
         return refused
     row = sitting.records[command.record_id]
@@ -78,7 +79,7 @@ async def correct_one(connection: AsyncConnection, book_id: int, command: Correc
     before = (row.credited_minutes or 0, row.points or 0) if row.state == "verified" else (0, 0)
     if (state, credit.minutes, credit.points) == (row.state, *before) or (state, row.state) == ("reversed", "rejected"):
         return Answer("nothing_to_correct")
-    earned = verification.earning(
+    earned = deciding.earning(
         row,
         verifier_id=command.actor_id,
         policy_number=version.number,
@@ -87,8 +88,8 @@ async def correct_one(connection: AsyncConnection, book_id: int, command: Correc
         expires_on=credit.expires_on,
         correction_id=command.id,
     )
-    replacing = await postings.replacement(connection, book_id, earned, of=row.correction_id, now=now)
-    await keep(connection, book_id, command, row, before, replacing.debt_points, earned, keys, now)
+    found = await replacing.replacement(connection, book_id, earned, of=row.correction_id, now=now)
+    await keep(connection, book_id, command, row, before, found.debt_points, earned, keys, now)
     end = {
         "state": state,
         "credited_minutes": credit.minutes,
@@ -104,7 +105,7 @@ async def correct_one(connection: AsyncConnection, book_id: int, command: Correc
             decided_by=command.actor_id,
             decided_at=now,
             correction_id=command.id,
-            kept_points=replacing.kept_points,
+            kept_points=found.kept_points,
         )
     )
     if asked is not None:
@@ -118,10 +119,10 @@ async def correct_one(connection: AsyncConnection, book_id: int, command: Correc
             correction_id=command.id,
             now=now,
         )
-    if await postings.post_earnings(connection, book_id, replacing.batch, now):
-        await verification.set_points_state(connection, book_id, [row.id], "waiting")
+    if await earnings.post_earnings(connection, book_id, found.batch, now):
+        await deciding.set_points_state(connection, book_id, [row.id], "waiting")
         end["points_state"] = "waiting"
-    return Answer("ok", {"record_id": str(row.id), **end, "debt_points": replacing.debt_points})
+    return Answer("ok", {"record_id": str(row.id), **end, "debt_points": found.debt_points})
 
 
 def refusal(sitting: Sitting, command: Correct) -> Answer | None:
@@ -129,7 +130,7 @@ def refusal(sitting: Sitting, command: Correct) -> Answer | None:
     row = sitting.records.get(command.record_id)
     if row is None or (command.actor_id, row.station_id) not in sitting.allowed:
         return Answer("not_found")
-    if verification.of_household(sitting, command.actor_id, row.member_id):
+    if deciding.of_household(sitting, command.actor_id, row.member_id):
         return Answer("own_record")
     if row.state == "waiting":
         return Answer("not_decided")
@@ -142,7 +143,7 @@ def refusal(sitting: Sitting, command: Correct) -> Answer | None:
     except Invalid as error:
         return Answer(error.code, error.data)
     raises = (command.minutes or 0) > max(row.measured_minutes, row.credited_minutes or 0)
-    if verification.needs_second(sitting, command.actor_id, row, raises=raises):
+    if deciding.needs_second(sitting, command.actor_id, row, raises=raises):
         return Answer("second_approver_needed")
     return None
 
@@ -173,7 +174,7 @@ async def keep(
     row: Row[Any],
     before: tuple[int, int],
     debt_points: int,
-    earned: postings.Earning,
+    earned: Earning,
     keys: Keys,
     now: datetime,
 ) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, catalogue, codes, postings
+from timebank import access, catalogue, codes, spending
 from timebank.commands import Answer, settle
 from timebank.errors import NotFound
 from timebank.policy import UNDO_WINDOW
@@ -221,10 +221,10 @@ async def keep(
     await end(connection, book_id, ended, now)
     await insert_rows(connection, fulfilment, handed)
     spent = [
-        postings.Handed(row["id"], row["redemption_id"], row["clerk_id"], points[row["redemption_id"]])
+        spending.Handed(row["id"], row["redemption_id"], row["clerk_id"], points[row["redemption_id"]])
         for row in handed
     ]
-    await postings.fulfil(connection, book_id, spent, now)
+    await spending.fulfil(connection, book_id, spent, now)
 
 
 async def handed_here(

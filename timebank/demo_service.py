@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from timebank import checkins, codes, counter, redemptions, verification
-from timebank.checkins import Punch
 from timebank.commands import Answer
 from timebank.counter import Fulfil
 from timebank.demo_city import TIME_ZONE, Demo
 from timebank.ids import uuid7
+from timebank.punches import Punch
 from timebank.redemptions import Redeem
 from timebank.tables import record
 from timebank.verification import Verify

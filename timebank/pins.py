@@ -54,7 +54,7 @@ class PinMissing(BankError):
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """Whether a PIN vouches for a scan, for `checkins.Punch`: one of the two is set."""
+    """Whether a PIN vouches for a scan, for `punches.Punch`: one of the two is set."""
 
     vouched_by: Literal["pin"] | None
     vouch_refusal: str | None

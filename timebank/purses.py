@@ -1,4 +1,4 @@
-"""The bank's accounts in the ledger: their ids, how they are opened, what they hold. `postings` moves what is in them.
+"""The bank's accounts in the ledger: their ids, how they are opened, what they hold; see `postings` for what moves.
 
     issuance ──▶ fund ──▶ purse ──▶ held ──▶ fulfilled          points
                           purse ──▶ expired                     points

@@ -14,11 +14,11 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, any_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import codes, policy, postings, purses, rewards
+from timebank import codes, policy, purses, rewards, spending
 from timebank.clock import local_day
 from timebank.commands import Answer, settle
-from timebank.postings import Handed, Part
 from timebank.rows import insert_rows
+from timebank.spending import Handed, Part
 from timebank.tables import member, redemption, redemption_part, region, reward, reward_place
 
 # Draws of a number and digits that nobody has; with 40 bits and eight digits the second is already rare.
@@ -189,7 +189,7 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
         return "points_short"
     for purse_id, points in parts:
         own[purse_id] = own[purse_id]._replace(points=own[purse_id].points - points)
-        sitting.parts.append(postings.part(command.id, purse_id, points))
+        sitting.parts.append(spending.part(command.id, purse_id, points))
     sitting.stock[row.id] -= 1
     sitting.redeemed[asked] += 1
     at_once = row.kind == "honour" and row.id not in sitting.placed
@@ -273,7 +273,7 @@ async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> N
     at_once = [
         Handed(row["id"], row["id"], None, row["points"]) for row in sitting.redemptions if row["state"] == "fulfilled"
     ]
-    await postings.hold(connection, book_id, sitting.parts, sitting.now, at_once=at_once)
+    await spending.hold(connection, book_id, sitting.parts, sitting.now, at_once=at_once)
 
 
 def taken(redemptions: Iterable[dict[str, Any]]) -> Counter[UUID]:
@@ -370,7 +370,7 @@ async def release(
         .where(redemption_part.c.book_id == book_id, redemption_part.c.redemption_id.in_(ended))
         .order_by(redemption_part.c.redemption_id, redemption_part.c.transfer_id)
     )
-    await postings.release(connection, book_id, [Part(*row) for row in parts], now)
+    await spending.release(connection, book_id, [Part(*row) for row in parts], now)
 
 
 async def time_out(connection: AsyncConnection, book_id: int, now: datetime, limit: int = 500) -> int:

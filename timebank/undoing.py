@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import postings
+from timebank import spending
 from timebank.commands import Answer, settle
 from timebank.counter import desks
 from timebank.policy import UNDO_WINDOW
@@ -137,7 +137,7 @@ async def take_back(
     await connection.execute(HOLD_AGAIN, parameters)
     await insert_rows(connection, fulfilment_undo, taken_back)
     undone = [
-        postings.Handed(each["fulfilment_id"], row.id, each["clerk_id"], row.points)
+        spending.Handed(each["fulfilment_id"], row.id, each["clerk_id"], row.points)
         for each, row in zip(taken_back, again, strict=True)
     ]
-    await postings.undo_fulfil(connection, book_id, undone, now)
+    await spending.undo_fulfil(connection, book_id, undone, now)

@@ -16,9 +16,9 @@ from api.problems import Problem
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import members, overview, records
-from timebank.checkins import Punch
 from timebank.codes import CodeExpired, read_late_code, read_station_code
 from timebank.ids import uuid7
+from timebank.punches import Punch
 from timebank.scans import Sent
 
 HIGHEST_STATION = 2**20 - 1

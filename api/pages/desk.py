@@ -19,11 +19,11 @@ from api.state import bank_of
 from api.vouching import card_punch
 from timebank import cards, catalogue, codes, doors, kinds, members, overview, pins, posters, presence, shifts
 from timebank.access import visible_station
-from timebank.checkins import CARD_ROLES
 from timebank.commands import Answer
 from timebank.errors import BankError
 from timebank.ids import uuid7
 from timebank.manual import Enter
+from timebank.punches import CARD_ROLES
 
 LONGEST_MINUTES = 240
 

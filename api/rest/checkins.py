@@ -24,7 +24,7 @@ from api.rest.operation import (
 )
 from api.state import bank_of
 from timebank import codes
-from timebank.checkins import Punch
+from timebank.punches import Punch
 from timebank.scans import Sent
 
 READING = ("code_malformed", "code_forged", "code_expired")

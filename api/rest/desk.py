@@ -34,8 +34,8 @@ from api.state import bank_of
 from api.vouching import card_punch
 from timebank import access, astray, cards, catalogue, codes, doors, members, overview, pins, posters, presence
 from timebank.astray import Settle
-from timebank.checkins import CARD_ROLES
 from timebank.manual import Enter
+from timebank.punches import CARD_ROLES
 
 Reason = Annotated[str, Meta(max_length=500)]
 SCANNED = (

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING, City
-from timebank import checkins, codes, counter, purses, redemptions, verification
-from timebank.checkins import Punch
+from timebank import checkins, codes, counter, punches, purses, redemptions, verification
 from timebank.commands import Answer
 from timebank.counter import Fulfil
 from timebank.ids import uuid7
 from timebank.policy import Rules
+from timebank.punches import Punch
 from timebank.redemptions import Cancel, Redeem
 from timebank.tables import policy_version, record, redemption, reward
 from timebank.verification import Verify
@@ -35,7 +35,7 @@ def scan(city: City, member_id: UUID, kind: Any, at: datetime = MORNING, **more:
     station, screen = more.pop("station", city.station), more.pop("screen", city.screen)
     shown = codes.station_code(city.keys.station, station.number, screen.number, codes.slot_at(at))
     code = more.pop("code", shown)
-    read, refusal = checkins.read_scan(city.keys.station, code, at)
+    read, refusal = punches.read_scan(city.keys.station, code, at)
     return Punch(
         id=more.pop("id", None) or uuid7(at),
         actor_id=member_id,

@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.queries import balances
 from tests.factories import MORNING, City
-from timebank import counter, postings, purses, redemptions, undoing
+from timebank import counter, earnings, purses, redemptions, undoing
 from timebank.commands import Answer
 from timebank.counter import Fulfil
+from timebank.earnings import Earning
 from timebank.ids import uuid7
-from timebank.postings import Earning
 from timebank.redemptions import Cancel, Redeem
 from timebank.tables import redemption
 from timebank.undoing import Undo
@@ -48,7 +48,7 @@ class Desk:
             points=points,
             expires_on=expires_on,
         )
-        assert await postings.earn(self.connection, self.city.book_id, [earning], MORNING) == set()
+        assert await earnings.earn(self.connection, self.city.book_id, [earning], MORNING) == set()
 
     async def redeem(self, member_id: UUID, reward_id: UUID, minutes: float = 0, **more: Any) -> Answer:
         """One redemption."""

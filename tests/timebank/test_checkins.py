@@ -13,9 +13,9 @@ from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import done, one, rows, scan, send, serve, the_record
 from timebank import codes, members, policy, stations, tables
-from timebank.checkins import Punch
 from timebank.commands import Answer
 from timebank.keys import Keys
+from timebank.punches import Punch
 from timebank.tables import attendance, punch, record, service_kind, station
 
 LATER = MORNING + timedelta(hours=2)

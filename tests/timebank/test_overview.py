@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import City, build_city
 from timebank import checkins, codes, overview, verification
-from timebank.checkins import Punch
 from timebank.ids import uuid7
 from timebank.keys import Keys
+from timebank.punches import Punch
 from timebank.verification import Verify
 
 

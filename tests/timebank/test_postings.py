@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.model import HIGHEST
 from ledger.queries import Line
 from tests.factories import MORNING, City, build_city
-from timebank import postings, purses
+from timebank import earnings, postings, purses, spending
+from timebank.earnings import Earning
 from timebank.errors import Conflict, Invalid
 from timebank.keys import Keys
-from timebank.postings import Earning, Handed, Unpostable
+from timebank.postings import Unpostable
+from timebank.spending import Handed
 
 YEAR_END = date(2027, 12, 31)
 NOON = MORNING + timedelta(hours=3)
@@ -49,8 +51,8 @@ def earning(city: City, member_id: UUID, **more: Any) -> Earning:
     return Earning(**{**facts, **more})
 
 
-async def earn(connection: AsyncConnection, city: City, *earnings: Earning) -> set[UUID]:
-    return await postings.earn(connection, city.book_id, earnings, NOON)
+async def earn(connection: AsyncConnection, city: City, *earned: Earning) -> set[UUID]:
+    return await earnings.earn(connection, city.book_id, earned, NOON)
 
 
 async def lines(connection: AsyncConnection, city: City, *account_ids: UUID) -> list[Line]:
@@ -127,8 +129,8 @@ async def test_an_unknown_fund_is_a_bug(connection: AsyncConnection, city: City,
     nowhere = earning(city, member_id, points=0)
     assert await earn(connection, city, nowhere) == set()
     with pytest.raises(Unpostable, match="account_unknown"):
-        await postings.hold(
-            connection, city.book_id, [postings.part(city.new_id(), purse_of(city, member_id), 5)], NOON
+        await spending.hold(
+            connection, city.book_id, [spending.part(city.new_id(), purse_of(city, member_id), 5)], NOON
         )
 
 
@@ -139,19 +141,19 @@ async def test_a_hold_leaves_its_purses_and_comes_back_to_them(
     await earn(connection, city, earning(city, member_id), earning(city, member_id, expires_on=later))
     redemption_id = city.new_id()
     parts = [
-        postings.part(redemption_id, purse_of(city, member_id), 100),
-        postings.part(redemption_id, purse_of(city, member_id, later), 30),
+        spending.part(redemption_id, purse_of(city, member_id), 100),
+        spending.part(redemption_id, purse_of(city, member_id, later), 30),
     ]
     assert len({part.transfer_id for part in parts}) == 2
     for _ in range(2):
-        await postings.hold(connection, city.book_id, parts, NOON)
+        await spending.hold(connection, city.book_id, parts, NOON)
     assert await balance(connection, city, purses.HELD) == 130
     held = [line for line in await lines(connection, city, parts[0].purse_id, parts[1].purse_id) if line.code == "hold"]
     assert {line.group_id for line in held} == {redemption_id}
     assert {line.transfer_id: -line.amount for line in held} == {part.transfer_id: part.points for part in parts}
     assert held[0].source == {"redemption_id": str(redemption_id)}
     for _ in range(2):
-        await postings.release(connection, city.book_id, parts, NOON)
+        await spending.release(connection, city.book_id, parts, NOON)
     assert await balance(connection, city, purses.HELD) == 0
     assert [await balance(connection, city, part.purse_id) for part in parts] == [100, 100]
     released = [line for line in await lines(connection, city, parts[0].purse_id) if line.code == "release"]
@@ -162,24 +164,24 @@ async def test_a_group_is_held_together_or_not_at_all(connection: AsyncConnectio
     await earn(connection, city, earning(city, member_id), earning(city, member_id, expires_on=date(2028, 12, 31)))
     redemption_id = city.new_id()
     parts = [
-        postings.part(redemption_id, purse_of(city, member_id), 100),
-        postings.part(redemption_id, purse_of(city, member_id, date(2028, 12, 31)), 101),
+        spending.part(redemption_id, purse_of(city, member_id), 100),
+        spending.part(redemption_id, purse_of(city, member_id, date(2028, 12, 31)), 101),
     ]
     # More than a purse holds was decided somewhere: a bug, of which nothing may be committed.
     with pytest.raises(Unpostable, match=r"hold of .*: group_refused"):
-        await postings.hold(connection, city.book_id, parts, NOON)
+        await spending.hold(connection, city.book_id, parts, NOON)
     assert await balance(connection, city, purses.HELD) == 0
 
 
 async def test_what_is_handed_over_was_held_before(connection: AsyncConnection, city: City, member_id: UUID) -> None:
     await earn(connection, city, earning(city, member_id))
-    part = postings.part(city.new_id(), purse_of(city, member_id), 60)
+    part = spending.part(city.new_id(), purse_of(city, member_id), 60)
     handed = Handed(part.redemption_id, part.redemption_id, city.clerk_id, 60)
     with pytest.raises(Unpostable, match="below_floor"):
-        await postings.fulfil(connection, city.book_id, [handed], NOON)
-    await postings.hold(connection, city.book_id, [part], NOON)
+        await spending.fulfil(connection, city.book_id, [handed], NOON)
+    await spending.hold(connection, city.book_id, [part], NOON)
     for _ in range(2):
-        await postings.fulfil(connection, city.book_id, [handed], NOON)
+        await spending.fulfil(connection, city.book_id, [handed], NOON)
     (line,) = await lines(connection, city, purses.FULFILLED)
     assert (line.amount, line.other_id, line.transfer_id) == (60, purses.HELD, uuid5(part.redemption_id, "fulfil"))
     assert line.source == {"redemption_id": str(part.redemption_id), "clerk_id": str(city.clerk_id)}

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from timebank import answers, checkins, codes, overview, records, stations, verification
-from timebank.checkins import Punch
 from timebank.cursors import Cursor, CursorInvalid
 from timebank.errors import NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
+from timebank.punches import Punch
 from timebank.verification import Verify
 
 

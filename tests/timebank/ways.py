@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import City
 from timebank import cards, checkins, codes, policy, posters, scans
-from timebank.checkins import Punch
 from timebank.commands import Answer
 from timebank.ids import uuid7
+from timebank.punches import Punch
 from timebank.scans import Sent
 from timebank.tables import punch, record
 

@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.auth import token_for
 from tests.factories import City, build_city
-from timebank import checkins, codes, purses, verification
-from timebank.checkins import Punch
+from timebank import checkins, codes, punches, purses, verification
 from timebank.database import create_engine
 from timebank.ids import uuid7
 from timebank.keys import Keys
+from timebank.punches import Punch
 from timebank.sessions import token_hash
 from timebank.tables import attendance, command, member, punch, record, redemption, redemption_part, session
 from timebank.verification import Verify
@@ -116,7 +116,7 @@ def scans(town: Town, kind: Any, at: datetime) -> list[Punch]:
     """Everybody's scan of the station's screen at a moment."""
     slot = codes.slot_at(at)
     code = codes.station_code(town.keys.station, town.city.station.number, town.city.screen.number, slot)
-    scan, refusal = checkins.read_scan(town.keys.station, code, at)
+    scan, refusal = punches.read_scan(town.keys.station, code, at)
     return [
         Punch(id=uuid7(at), actor_id=each.id, kind=kind, code=code, scan=scan, refusal=refusal)
         for each in town.volunteers

@@ -91,7 +91,7 @@ def test_every_role_stands_on_the_page() -> None:
 
 def test_scans_are_refused_in_this_order() -> None:
     reading = [kind.code for kind in (codes.CodeMalformed, codes.CodeForged, codes.CodeExpired)]
-    order = list(dict.fromkeys(["id_reused", *reading, *refusals("timebank/checkins.py", "judge")]))
+    order = list(dict.fromkeys(["id_reused", *reading, *refusals("timebank/grounds.py", "judge")]))
     assert names(section(CHECK_IN, "Refused, in this order")) == order
 
 
