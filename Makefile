@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SCRIPTS := api/static/dist/.sources
 
 # Networks of institutions often sign with a certificate of their own, which only the system's store knows.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem)
@@ -15,10 +16,10 @@ export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),true,false)
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.run ## Install, start the database, migrate, load a small demo city and serve it
+run: $(VENV)/.run $(SCRIPTS) ## Install, start the database, migrate, load a small demo city and serve it
 	@exec $(BIN)/timebank run --demo
 
-test: check $(VENV)/.tools ## Install, check, and run every test
+test: check $(VENV)/.tools $(SCRIPTS) ## Install, check, and run every test
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/browser --ignore tests/fuzz
 	$(BIN)/coverage run -m pytest -q tests/browser tests/fuzz
@@ -30,22 +31,23 @@ check: $(VENV)/.test ## Lint, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python api/web/build.py --check
 
-torture: $(VENV)/.tools ## The long form of the tests that look for trouble; takes an hour or so
+torture: $(VENV)/.tools $(SCRIPTS) ## The long form of the tests that look for trouble; takes an hour or so
 	$(BIN)/python -m tests.torture
 	TIMEBANK_TORTURE=1 $(BIN)/python -m pytest -q tests/fuzz
 
-bench: $(VENV)/.test ## Measure speed as ratios in one run and write docs/reference/benchmarks.md
+bench: $(VENV)/.test $(SCRIPTS) ## Measure speed as ratios in one run and write docs/reference/benchmarks.md
 	$(BIN)/python -m tests.bench
 
-screenshots: $(VENV)/.chromium ## Take every page, in both languages, on a phone and on a desk, into ./screenshots
+screenshots: $(VENV)/.tools $(SCRIPTS) ## Take every page, in both languages, on a phone and on a desk, into ./screenshots
 	@$(BIN)/python -m tests.browser.screenshots screenshots
 
 lock: $(VENV)/.uv ## Resolve the dependencies again into the two lock files
 	$(BIN)/python tests/lock.py
 
 clean: ## Remove what make installed (never your data)
-	rm -rf $(VENV)
+	rm -rf $(VENV) api/web/node_modules api/static/dist
 
 # uv is pinned with the hashes of requirements.lock and fetched by pip once; everything else goes through it.
 $(VENV)/.uv: requirements.lock
@@ -67,3 +69,7 @@ $(VENV)/.test: $(VENV)/.uv requirements-test.lock pyproject.toml
 $(VENV)/.tools: $(VENV)/.test
 	@$(BIN)/python tests/tools.py
 	@touch $@
+
+# The pages' scripts, by the Node that came with the packages. The script itself knows whether anything has changed.
+$(SCRIPTS): api/web/build.py api/web/.npmrc $(wildcard api/web/*.ts api/web/*.json) | $(VENV)/.run
+	@$(BIN)/python api/web/build.py

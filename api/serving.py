@@ -18,6 +18,7 @@ from granian.log import LogLevels
 from granian.server import Server as Granian
 
 import api.app
+from api.pages import assets
 from timebank import demo, members, regions
 from timebank.clock import DemoClock
 from timebank.database import create_engine, is_current, reached, refuse_other_schema, refuse_unsafe
@@ -55,6 +56,7 @@ def prepared(settings: Settings, describe: Describe) -> Iterator[Prepared]:
     Every Refusal of `timebank.postgres`, `timebank.schema`, `timebank.database` and `timebank.keys` may come.
     """
     refuse_exposed_demo(settings)
+    assets.refuse_unbuilt()
     refuse_taken_port(settings)
     make_data(settings.data)
     keys = Keys.load_or_create(settings.data / "keys.json")

@@ -8,6 +8,8 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from timebank.postgres import EmbeddedPostgres
 
 # By which workers learn of the server that the first process started.
 SERVER = "TIMEBANK_TEST_SERVER"
+ROOT = Path(__file__).parent.parent
 # Leaves room for as many real connections as the races want.
 OPTIONS = {"max_connections": "400", "shared_buffers": "256MB"}
 
@@ -38,8 +41,12 @@ class Database:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the embedded server once, in the process that starts the workers."""
-    if hasattr(config, "workerinput") or SERVER in os.environ or os.environ.get("TIMEBANK_DATABASE_URL"):
+    """Build the scripts and start the embedded server once, in the process that starts the workers."""
+    if hasattr(config, "workerinput") or SERVER in os.environ:
+        return
+    # The scripts of the pages as their sources are now; takes a moment when nothing has changed.
+    subprocess.run([sys.executable, str(ROOT / "api" / "web" / "build.py")], check=True)
+    if os.environ.get("TIMEBANK_DATABASE_URL"):
         return
     data = Path(tempfile.mkdtemp(prefix="timebank-tests-"))
     # PostgreSQL's own account has to get through.

@@ -1,7 +1,7 @@
 """The clerk's counter: a scanner or eight digits in, one big answer out, and what was handed over today.
 
 One field takes everything: Enter looks up, Enter with nothing in the field confirms, and what is scanned while a
-confirmation is open replaces it. `static/counter.js` keeps the cursor there; without it the pages do the same.
+confirmation is open replaces it. `web/counter.ts` keeps the cursor there; without it the pages do the same.
 """
 
 from datetime import datetime

@@ -10,7 +10,7 @@ from litestar.response import Redirect
 from api.auth import address_of, sign_in_with, sign_out_from, visitor_of
 from api.language import COOKIE, TAGS
 from api.pages import words
-from api.pages.environment import STATIC
+from api.pages.assets import FILES, media_type
 from api.pages.forms import Form
 from api.pages.page import AnyRequest, go, holds_role, inside, show, speaker
 from api.problems import Problem, problem_of
@@ -22,8 +22,6 @@ from timebank.records import QUEUE_ROLES
 from timebank.sms import LocalSender
 
 YEAR_SECONDS = 365 * 24 * 3600
-TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-FILES = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in TYPES}
 ROLE_ICONS = {"volunteer": "person", "manager": "verify", "clerk": "counter", "admin": "city", "auditor": "audit"}
 PREVIEW = 3
 
@@ -33,9 +31,8 @@ async def own_file(digest: FromPath[str], name: FromPath[str]) -> Response[bytes
     """A style sheet, script or picture of ours. `digest` is there for browsers, which may keep the file for ever."""
     if name not in FILES:
         raise Problem("not_found")
-    kind = TYPES[f".{name.rpartition('.')[2]}"]
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(FILES[name], media_type=kind, headers=headers)
+    return Response(FILES[name], media_type=media_type(name), headers=headers)
 
 
 @get("/")

@@ -1,6 +1,5 @@
 """The template engine, once for each language: the filters speak it, and so does every message."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import date, datetime
 from functools import cache, partial
@@ -11,6 +10,7 @@ from jinja2.runtime import Context
 
 from api.language import Language, language, mark
 from api.pages import words
+from api.pages.assets import static
 
 # What the ledger's transfers are, on the statement of a fund.
 FUND_LINES = {
@@ -19,9 +19,7 @@ FUND_LINES = {
     "reverse": mark("Correction"),
     "expire": mark("Expired"),
 }
-HERE = Path(__file__).parent.parent
-TEMPLATES = HERE / "templates"
-STATIC = HERE / "static"
+TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 @cache
@@ -97,10 +95,3 @@ def short_day(context: Context, value: date | datetime) -> str:
 def moment(speaker: Language, value: date | datetime) -> str:
     """A moment; the bare day where there is no more."""
     return speaker.moment(value) if isinstance(value, datetime) else speaker.day(value)
-
-
-@cache
-def static(name: str) -> str:
-    """The address of one of our own files. It changes with the file, so that browsers may keep it for ever."""
-    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
-    return f"/static/{digest}/{name}"

@@ -1,7 +1,10 @@
 // A form is sent once: a second tap while the first is under way would only be answered with the same result.
 // Nothing here is needed; every form works without it.
+export {};
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (!(form instanceof HTMLFormElement)) return;
   if (form.dataset.sent) {
     event.preventDefault();
     return;
@@ -20,16 +23,18 @@ addEventListener("pageshow", () => {
   }
 });
 
-for (const button of document.querySelectorAll("button[data-print]")) {
+for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => print());
 }
 
-for (const box of document.querySelectorAll("input[data-reveal]")) {
-  const field = document.getElementById(box.dataset.reveal);
-  box.addEventListener("change", () => { field.type = box.checked ? "text" : "password"; });
+for (const box of document.querySelectorAll<HTMLInputElement>("input[data-reveal]")) {
+  const field = document.querySelector<HTMLInputElement>(`#${box.dataset.reveal}`);
+  box.addEventListener("change", () => {
+    if (field) field.type = box.checked ? "text" : "password";
+  });
 }
 
-for (const field of document.querySelectorAll("select[data-submit]")) {
-  field.addEventListener("change", () => field.form.requestSubmit());
+for (const field of document.querySelectorAll<HTMLSelectElement>("select[data-submit]")) {
+  field.addEventListener("change", () => field.form?.requestSubmit());
 }
