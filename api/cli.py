@@ -19,6 +19,7 @@ COMMANDS = {
     "station": "people:station_group",
     "user": "people:user_group",
     "grant": "people:grant",
+    "erase": "privacy:erase",
     "demo": "people:demo_group",
 }
 

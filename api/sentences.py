@@ -78,6 +78,13 @@ SENTENCES: dict[str, Sentence] = {
     "checked_in": Sentence(
         409, "两人中有人正在签到服务，请待签退后再合并。", "One of the two is checked in now; wait for the check-out."
     ),
+    "erasure_asked": Sentence(
+        409, "已有人提出删除该成员的个人信息。", "Somebody has asked already that this person be erased."
+    ),
+    "erasure_not_asked": Sentence(409, "没有待办理的删除申请。", "Nobody asks that this person be erased."),
+    "second_person_needed": Sentence(
+        403, "须由提出者以外的另一位管理员办理。", "Another administrator than the one who asked has to carry this out."
+    ),
     "kind_fixed": Sentence(
         409,
         "全市统一的服务项目不能改名或停用，只能调整顺序。",

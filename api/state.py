@@ -8,7 +8,7 @@ from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.recognition import Recognition
-from timebank import membership, sms
+from timebank import erasure_list, membership, retention, sms
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import LANES, VERBS, Commits
 from timebank.database import create_engine
@@ -57,7 +57,12 @@ class Bank:
         committing = create_engine(settings.database_url, application_name="timebank commit", pool_size=connections)
         commits = Commits(committing, settings.book_id, keys, clock)
         await commits.start()
-        jobs = Jobs(engine, settings.book_id, clock, more={"index_names": membership.indexing(keys)})
+        more = {
+            "index_names": membership.indexing(keys),
+            "forget_phones": retention.forgetting(settings.phone_months),
+            "note_erasures": erasure_list.noting(settings.data / erasure_list.NAME),
+        }
+        jobs = Jobs(engine, settings.book_id, clock, more=more)
         jobs.start()
         return cls(settings, engine, keys, clock, commits, LocalSender(demo=settings.demo), jobs, committing)
 
@@ -70,6 +75,11 @@ class Bank:
         await self.engine.dispose()
         if self.committing is not None:
             await self.committing.dispose()
+
+    async def note_erasures(self) -> None:
+        """Put whoever was just erased on the list outside the database, without waiting for the job that would."""
+        async with self.engine.connect() as connection:
+            await erasure_list.note(connection, self.book_id, self.settings.data / erasure_list.NAME, self.clock())
 
     def move_clock(self, by: timedelta) -> datetime:
         """Move a demo's clock ahead and answer its new time; `NotFound` where time cannot be moved."""

@@ -17,7 +17,7 @@ from timebank import access, passwords, regions, texts, trail, vault
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.keys import Keys
 from timebank.refusal import Refusal
-from timebank.tables import card, member, pin, role_grant, session
+from timebank.tables import attempt, card, decision, member, phone_code, pin, punch, record, role_grant, session
 
 NAME_LIMIT = 60
 LOCALES = ("zh-CN", "en")
@@ -209,10 +209,11 @@ async def erase(
     connection: AsyncConnection, book_id: int, member_id: UUID, *, now: datetime, actor_id: UUID | None = None
 ) -> None:
     """Forget who a member was: the data key, the phone index, the password, the PIN and the card go, and every role
-    ends.
+    ends; scans forget their phones, decisions the words of their reasons.
 
     Hours, points and records stay, under an id that names nobody. `NotFound` when already erased.
     """
+    was = await by_id(connection, book_id, member_id)
     nothing = {
         "key_id": None,
         "data_key": None,
@@ -228,17 +229,43 @@ async def erase(
         .where(role_grant.c.book_id == book_id, role_grant.c.member_id == member_id, access.in_force(now))
         .values(ends_at=now)
     )
-    await connection.execute(delete(pin).where(pin.c.book_id == book_id, pin.c.member_id == member_id))
     await connection.execute(
         update(card)
         .where(card.c.book_id == book_id, card.c.member_id == member_id, card.c.revoked_at.is_(None))
         .values(revoked_at=now)
     )
     # Who they were before two members became one is forgotten with them.
-    await connection.execute(
-        update(member).where(member.c.book_id == book_id, member.c.merged_into == member_id).values(**nothing)
+    absorbed = await connection.scalars(
+        update(member)
+        .where(member.c.book_id == book_id, member.c.merged_into == member_id)
+        .values(**nothing)
+        .returning(member.c.id)
     )
+    await forget_traces(connection, book_id, [member_id, *absorbed], was.phone_index)
     await end_sessions(connection, book_id, member_id)
+
+
+async def forget_traces(
+    connection: AsyncConnection, book_id: int, member_ids: list[UUID], phone_hash: bytes | None
+) -> None:
+    """Empty what else says something of these members as persons: PINs, tries, phones of scans, words of reasons."""
+    await connection.execute(delete(pin).where(pin.c.book_id == book_id, pin.c.member_id.in_(member_ids)))
+    if phone_hash is not None:
+        await connection.execute(
+            delete(phone_code).where(phone_code.c.book_id == book_id, phone_code.c.phone_index == phone_hash)
+        )
+        await connection.execute(delete(attempt).where(attempt.c.book_id == book_id, attempt.c.subject == phone_hash))
+    await connection.execute(
+        update(punch)
+        .where(punch.c.book_id == book_id, punch.c.member_id.in_(member_ids))
+        .values(phone_id=None, phone_time=None, reason=None)
+    )
+    theirs = select(record.c.id).where(record.c.book_id == book_id, record.c.member_id.in_(member_ids))
+    await connection.execute(
+        update(decision)
+        .where(decision.c.book_id == book_id, decision.c.record_id.in_(theirs), decision.c.reason.is_not(None))
+        .values(reason=None)
+    )
 
 
 async def set_state(

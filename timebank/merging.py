@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, postings, trail
 from timebank.errors import BankError, Invalid, NotFound
-from timebank.tables import attendance, card, member, pin, record, redemption, role_grant
+from timebank.tables import attendance, card, erasure, member, pin, record, redemption, role_grant
 
 # What goes over to the survivor, row by row, locked in this order. A test fails for a table that names a member and
 # stands neither here nor in KEPT.
@@ -27,6 +27,9 @@ KEPT = {
     "door_code.issued_by": "who issued it, under the id they had then",
     "door_code.resident_id": "whom was visited, under the id they had then",
     "door_code.used_by": "who used it, under the id they had then",
+    "erasure.asked_by": "who asked, under the id they had then",
+    "erasure.ended_by": "who carried it out, under the id they had then",
+    "erasure.member_id": "a wish ends with the account that it was about; the survivor asks anew",
     "fulfilment.clerk_id": "who handed it over, under the id they had then",
     "fulfilment_undo.clerk_id": "who took it back, under the id they had then",
     "inquiry.answered_by": "who answered, under the id they had then",
@@ -158,6 +161,11 @@ async def close(
         .values(revoked_at=now)
     )
     await members.end_sessions(connection, book_id, absorbed.id)
+    await connection.execute(
+        update(erasure)
+        .where(erasure.c.book_id == book_id, erasure.c.member_id == absorbed.id, erasure.c.state == "asked")
+        .values(state="withdrawn", ended_at=now)
+    )
     await connection.execute(
         update(member)
         .where(member.c.book_id == book_id, member.c.merged_into == absorbed.id)

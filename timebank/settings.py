@@ -162,6 +162,12 @@ class Settings:
         "Asia/Shanghai",
         "The community's time zone, for what people read and for where a day begins. The database keeps UTC.",
     )
+    phone_months: int = setting(
+        "TIMEBANK_PHONE_MONTHS",
+        read_count,
+        "12",
+        "For how many months of 30 days a scan remembers which phone it came from, and that phone's clock.",
+    )
     demo: bool = setting(
         "TIMEBANK_DEMO",
         read_switch,

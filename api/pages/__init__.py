@@ -2,6 +2,7 @@
 
 from api.pages import (
     admin,
+    admin_erasures,
     admin_members,
     admin_places,
     admin_trail,
@@ -14,6 +15,7 @@ from api.pages import (
     entry,
     more,
     policy,
+    privacy,
     record,
     rewards,
     shelf,
@@ -31,6 +33,7 @@ handlers = [
     *statement.handlers,
     *record.handlers,
     *card.handlers,
+    *privacy.handlers,
     *rewards.handlers,
     *station.handlers,
     *desk.handlers,
@@ -43,5 +46,6 @@ handlers = [
     *shelf.handlers,
     *admin_places.handlers,
     *admin_members.handlers,
+    *admin_erasures.handlers,
     *admin_trail.handlers,
 ]

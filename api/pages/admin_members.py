@@ -14,7 +14,7 @@ from api.problems import Problem, problem_of
 from api.rest import members as deeds
 from api.rest import roles as role_deeds
 from api.state import bank_of
-from timebank import members, membership, overview, roles
+from timebank import erasing, members, membership, overview, roles
 from timebank.errors import BankError
 from timebank.tables import ROLES
 
@@ -130,6 +130,8 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         row = await membership.one(connection, bank.book_id, member_id, **who)
         family = await membership.household(connection, bank.book_id, row, **who)
         held = await roles.listed(connection, bank.book_id, member_id=member_id, limit=100, **who)
+        wish = await erasing.waiting(connection, bank.book_id, member_id)
+        askers = await members.names(connection, bank.book_id, bank.keys, [wish.asked_by] if wish else [])
         regions = await all_regions(connection, bank, request)
         stations = await overview.stations(connection, bank.book_id, roles=ADMINS, **who)
     return office(
@@ -140,6 +142,9 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         person=deeds.opened(bank, row),
         own=member_id == session.member_id,
         gone=row.state in members.GONE,
+        me=session.member_id,
+        wish=wish,
+        asker=askers.get(wish.asked_by) if wish else None,
         family=[deeds.opened(bank, each) for each in family],
         held=held.rows,
         regions=regions,

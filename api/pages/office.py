@@ -28,6 +28,7 @@ OFFICE = (
     ("/admin/stations", mark("Stations"), ADMINS),
     ("/admin/members", mark("Members"), ADMINS),
     ("/admin/roles", mark("Roles"), READERS),
+    ("/admin/erasures", mark("Erasures"), ADMINS),
     ("/admin/regions", mark("Regions"), ADMINS),
     ("/admin/kinds", mark("Kinds of service"), ADMINS),
     ("/admin/funds", mark("Funds"), READERS),

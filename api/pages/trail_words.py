@@ -21,6 +21,8 @@ ACTIONS = {
     "member.merge": mark("Member merged into another"),
     "member.absorb": mark("Another member taken over"),
     "member.erase": mark("Member erased"),
+    "erasure.ask": mark("Erasure asked for"),
+    "erasure.withdraw": mark("Erasure taken back"),
     "role.grant": mark("Role given"),
     "role.revoke": mark("Role ended"),
     "station.add": mark("Station opened"),

@@ -9,6 +9,7 @@ PAGES: dict[str | None, list[str]] = {
     "volunteer": [
         "/",
         "/card",
+        "/privacy",
         "/check-in/digits",
         "/records",
         "/statement",
@@ -29,6 +30,7 @@ PAGES: dict[str | None, list[str]] = {
         "/admin/members",
         "/admin/members/new",
         "/admin/roles",
+        "/admin/erasures",
         "/admin/regions",
         "/admin/kinds",
         "/admin/funds",

@@ -309,6 +309,30 @@ def test_a_restored_bank_goes_on_where_the_copy_was_taken(copied: tuple[Service,
 
 
 @DEMO_CITY
+def test_who_was_erased_stays_erased_where_an_old_copy_is_restored(
+    copied: tuple[Service, Path, Path], place: Path
+) -> None:
+    service, database, keys = copied
+    role = "auditor"
+    phone, listed = DEMO[role][0], service.data / "erasures.jsonl"
+    assert "Aborted" in timebank("erase", "--phone", phone, data=service.data).stdout
+    assert "Erased: member" in typed("erase", "--phone", phone, "--yes", data=service.data)
+    assert len(listed.read_text().splitlines()) == 1
+    assert "not_found" in timebank("erase", "--phone", phone, "--yes", data=service.data).stdout
+    for name, words, said in (
+        ("without", (), "No list of erasures"),
+        ("with", ("--erasures", listed), "1 people erased again"),
+    ):
+        new = place / name
+        done("keys", "restore", keys, data=new)
+        assert said in done("restore", database, *words, data=new)
+        gone = timebank("erase", "--phone", phone, "--yes", data=new)
+        assert ("not_found" in gone.stdout) == bool(words)
+    assert (place / "with" / "erasures.jsonl").read_text() == listed.read_text()
+    refused("erasures_missing", "restore", database, "--erasures", place / "none", data=place / "third")
+
+
+@DEMO_CITY
 def test_a_restore_without_keys_says_what_is_missing(copied: tuple[Service, Path, Path], place: Path) -> None:
     _, database, keys = copied
     said = done("restore", database, data=place / "new")

@@ -2,7 +2,7 @@
 
 from timebank.tables.base import metadata
 from timebank.tables.corrections import correction, inquiry
-from timebank.tables.people import ROLES, attempt, member, phone_code, pin, role_grant, session
+from timebank.tables.people import ROLES, attempt, erasure, member, phone_code, pin, role_grant, session
 from timebank.tables.places import LEVELS, card, device, door_code, fund, poster, region, service_kind, shift, station
 from timebank.tables.rewards import (
     PERIODS,
@@ -44,6 +44,7 @@ __all__ = [
     "decision",
     "device",
     "door_code",
+    "erasure",
     "fulfilment",
     "fulfilment_undo",
     "fund",

@@ -60,6 +60,29 @@ member = Table(
     ),
 )
 
+# A wish that a person be forgotten: their own, or an administrator's. Somebody else carries it out.
+erasure = Table(
+    "erasure",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("member_id", Uuid, nullable=False),
+    # None: the operator, who needs no second person.
+    Column("asked_by", Uuid),
+    moment("asked_at"),
+    words("state"),
+    Column("ended_by", Uuid),
+    moment("ended_at", nullable=True),
+    belongs_to("member_id", "member"),
+    belongs_to("asked_by", "member"),
+    belongs_to("ended_by", "member"),
+    CheckConstraint(one_of("state", "asked", "withdrawn", "done"), name="state"),
+    CheckConstraint("(state = 'asked') = (ended_at IS NULL)", name="asked_has_no_end"),
+    # One at a time: the database says so, whatever is sent at once.
+    Index("erasure_asked_key", "book_id", "member_id", unique=True, postgresql_where=text("state = 'asked'")),
+    Index(None, "book_id", "state", "asked_at", "member_id"),
+)
+
 role_grant = Table(
     "role_grant",
     metadata,

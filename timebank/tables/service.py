@@ -78,6 +78,13 @@ punch = Table(
     Index(None, "book_id", "member_id", "occurred_at"),
     Index(None, "book_id", "station_id", "recorded_at"),
     Index("punch_phone_idx", "book_id", "phone_id", "recorded_at", postgresql_where=text("phone_id IS NOT NULL")),
+    # Which phone it was is not kept for ever.
+    Index(
+        "punch_phone_kept_idx",
+        "book_id",
+        "recorded_at",
+        postgresql_where=text("num_nonnulls(phone_id, phone_time) > 0"),
+    ),
     Index("punch_entered_idx", "book_id", "entered_by", "recorded_at", postgresql_where=text("entered_by IS NOT NULL")),
     # What a person decides apart from any record.
     Index(
