@@ -40,6 +40,8 @@ class Sitting:
     opened: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     closed: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     records: list[dict[str, Any]] = field(default_factory=list)
+    # Records of before that a check-out completes: see `completing`.
+    completed: list[dict[str, Any]] = field(default_factory=list)
 
     def rules(self, at: datetime) -> Rules:
         """The rules of the local day of a moment."""
@@ -62,13 +64,12 @@ async def read(connection: AsyncConnection, book_id: int, member_ids: Sequence[U
 
 
 KINDS = Query(select(service_kind).where(service_kind.c.book_id == bindparam("book_id")))
-# With everything that a record copies, so that an attendance at any station can be closed, and what else is known of
-# its day. `next_started_at`: when the first other record begins that ends after this one began; two days cover any
-# time zone.
-PRESENT = Query(
-    text("""
-    SELECT a.id, a.member_id, a.station_id, a.service_kind_id, a.in_punch_id, a.started_at, p.source, p.slot, p.holds,
-      p.vouched_by IS NOT NULL OR c.punch_id IS NOT NULL AS vouched,
+# Stays with everything that a record copies, so that one at any station can be closed, and what else is known of its
+# day. `next_started_at`: when the first other record begins that ends after this one began; two days cover any time
+# zone.
+STAYS = """
+    SELECT a.id, a.member_id, a.station_id, a.service_kind_id, a.in_punch_id, a.started_at, a.ended_at, p.source,
+      p.slot, p.holds, p.vouched_by IS NOT NULL OR c.punch_id IS NOT NULL AS vouched,
       s.name_zh, s.name_en, s.address, s.organising_unit, s.person_in_charge,
       others.next_started_at, coalesce(others.minutes, 0) AS earlier_minutes
     FROM timebank.attendance AS a
@@ -82,11 +83,11 @@ PRESENT = Query(
         ) AS minutes
       FROM timebank.record AS r
       WHERE r.book_id = a.book_id AND r.member_id = a.member_id
-        AND r.local_day >= CAST(a.started_at AS date) - 2 AND r.state <> 'rejected'
+        AND r.local_day >= CAST(a.started_at AS date) - 2 AND r.state <> 'rejected' AND r.id <> a.id
     ) AS others
-    WHERE a.book_id = :book_id AND a.member_id = ANY(CAST(:member_ids AS uuid[])) AND a.state = 'open'
-""")
-)
+    WHERE a.book_id = :book_id AND a.member_id = ANY(CAST(:member_ids AS uuid[]))
+"""
+PRESENT = Query(text(f"{STAYS} AND a.state = 'open'"))
 # The fields of a station that its records keep as they were.
 COPIED = ("name_zh", "name_en", "address", "organising_unit", "person_in_charge")
 
@@ -121,6 +122,13 @@ def open_at(sitting: Sitting, place: Any, row: dict[str, Any], *, service_kind_i
 
 def close_at(sitting: Sitting, open_one: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
     """End an attendance with the check-out `row`, a punch; answers the record that it becomes."""
+    made = measured(sitting, open_one, row)
+    close(sitting, open_one, made["ended_at"], "closed", row["id"])
+    return add_record(sitting, open_one, **made)
+
+
+def measured(sitting: Sitting, open_one: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """What a stay that the check-out `row` ends comes to: `ended_at`, `measured_minutes`, `grade`, `holds`."""
     started_at, at = open_one["started_at"], row["occurred_at"]
     ended_at = max(at, started_at)
     grade = policy.record_grade(
@@ -142,8 +150,8 @@ def close_at(sitting: Sitting, open_one: dict[str, Any], row: dict[str, Any]) ->
         earlier_minutes=open_one["earlier_minutes"],
         of_punches=[*open_one["holds"], *row["holds"]],
     )
-    close(sitting, open_one, ended_at, "closed", row["id"])
-    return add_record(sitting, open_one, ended_at, policy.measured_minutes(started_at, ended_at), grade, holds)
+    minutes = policy.measured_minutes(started_at, ended_at)
+    return {"ended_at": ended_at, "measured_minutes": minutes, "grade": grade, "holds": holds}
 
 
 def close_unconfirmed(sitting: Sitting, open_one: dict[str, Any], at: datetime) -> None:
@@ -152,7 +160,8 @@ def close_unconfirmed(sitting: Sitting, open_one: dict[str, Any], at: datetime) 
     ended_at = max(at, open_one["started_at"])
     close(sitting, open_one, ended_at, "unconfirmed", None)
     grade = policy.record_grade(policy.evidence(open_one["source"], open_one["vouched"]), BY_MANAGER)
-    add_record(sitting, open_one, ended_at, 0, grade, policy.in_order([*open_one["holds"], "unconfirmed"]))
+    holds = policy.in_order([*open_one["holds"], "unconfirmed"])
+    add_record(sitting, open_one, ended_at=ended_at, measured_minutes=0, grade=grade, holds=holds)
 
 
 def close(sitting: Sitting, open_one: dict[str, Any], ended_at: datetime, state: str, punch_id: UUID | None) -> None:
@@ -166,7 +175,13 @@ def close(sitting: Sitting, open_one: dict[str, Any], ended_at: datetime, state:
 
 
 def add_record(
-    sitting: Sitting, open_one: dict[str, Any], ended_at: datetime, minutes: int, grade: str, holds: list[str]
+    sitting: Sitting,
+    open_one: dict[str, Any],
+    *,
+    ended_at: datetime,
+    measured_minutes: int,
+    grade: str,
+    holds: list[str],
 ) -> dict[str, Any]:
     """Make the record of an ended attendance, under its id."""
     made = {
@@ -184,7 +199,7 @@ def add_record(
         "started_at": open_one["started_at"],
         "ended_at": ended_at,
         "local_day": local_day(open_one["started_at"], sitting.zone),
-        "measured_minutes": minutes,
+        "measured_minutes": measured_minutes,
         "grade": grade,
         "holds": holds,
         "state": "waiting",

@@ -11,11 +11,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import doors, doubts, limits, policy, shifts
+from timebank import completing, doors, doubts, limits, policy, shifts
 from timebank.attendances import close_at, close_unconfirmed, keep, open_at
 from timebank.commands import Answer, settle
 from timebank.grounds import Ground, judge
-from timebank.punches import Punch, Sitting, leaving, sit
+from timebank.punches import Punch, Sitting, ending, leaving, sit
 
 
 async def check_in(
@@ -58,8 +58,8 @@ async def check_out(
     station: bytes = b"",
     door: bytes = b"",
 ) -> list[Answer]:
-    """End services; each becomes a record that waits for a manager. `ok` carries `attendance_id` (the record's id),
-    `station_id`, `at`, `minutes`, `grade`.
+    """End services; each becomes a record that waits for a manager, or completes the record of one that has ended by
+    itself. `ok` carries `attendance_id` (the record's id), `station_id`, `at`, `minutes`, `grade`.
 
     Held: `nothing_open`. Refused: as `check_in`, but who is in at a closed station can still check out.
     """
@@ -69,6 +69,7 @@ async def check_out(
         sitting.doubts.crowds = await doubts.crowds(
             connection, book_id, leaving(sitting, fresh), now, sitting.rules(now)
         )
+        sitting.unconfirmed = await completing.read(connection, book_id, sitting, ending(sitting, fresh))
         answers = [leave(sitting, command) for command in fresh]
         await finish(connection, book_id, sitting)
         return answers
@@ -119,24 +120,26 @@ def leave(sitting: Sitting, command: Punch) -> Answer:
         return ground
     assert command.scan is not None  # noqa: S101  refused otherwise
     place, at = ground.place, command.scan.occurred_at
-    open_one = sitting.present.get(ground.member_id)
-    if (
-        open_one is None
-        or open_one["station_id"] != place.id
-        or (ground.source == "late" and open_one["started_at"] > at)
-    ):
+    late = ground.source == "late"
+    ends = completing.ends(sitting, ground.member_id, place.id, at, late=late)
+    stay = None if ends else completing.stay_at(sitting.unconfirmed, ground.member_id, place.id, at)
+    if not ends and stay is None:
         add_punch(sitting, command, ground, ["nothing_open"])
         return answer("held", station_id=place.id, at=at, holds=["nothing_open"])
     holds = doubts.of_scan(sitting, command, ground)
     if sitting.doubts.is_crowd(place.id, at, sitting.now, sitting.rules(at)):
         holds.append("mass_checkout")
     row = add_punch(sitting, command, ground, policy.in_order(holds))
-    made = close_at(sitting, open_one, row)
+    if stay is None:
+        stay = sitting.present[ground.member_id]
+        made = close_at(sitting, stay, row)
+    else:
+        made = completing.complete(sitting, stay, row)
     if ground.door_code_id is not None:
         sitting.doors_ended.add(ground.door_code_id)
     return answer(
         "ok",
-        attendance_id=open_one["id"],
+        attendance_id=stay["id"],
         station_id=place.id,
         at=at,
         minutes=made["measured_minutes"],
@@ -185,6 +188,7 @@ def add_punch(sitting: Sitting, command: Punch, ground: Ground, holds: list[str]
 async def finish(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:
     """Write what the batch came to, and what it used up."""
     await keep(connection, book_id, sitting)
+    await completing.keep(connection, book_id, sitting)
     await limits.keep_tally(connection, book_id, sitting.tries)
     await doors.keep(connection, book_id, sitting.doors_used, sitting.doors_ended, sitting.now)
     await doubts.mark_crowds(connection, book_id, sitting.doubts.seen, sitting.now)

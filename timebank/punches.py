@@ -78,6 +78,8 @@ class Sitting(attendances.Sitting):
     shifts: dict[UUID, list[Row[Any]]] = field(kw_only=True)
     doubts: Doubts = field(kw_only=True)
     station_key: bytes = field(kw_only=True)
+    # By member: stays that ended by themselves and wait, for check-outs that come after that.
+    unconfirmed: dict[UUID, list[dict[str, Any]]] = field(default_factory=dict)
     # Door codes that this batch begins to use, and ends, by whom.
     doors_used: dict[UUID, UUID] = field(default_factory=dict)
     doors_ended: set[UUID] = field(default_factory=set)
@@ -162,6 +164,16 @@ def leaving(sitting: Sitting, commands: Sequence[Punch]) -> dict[UUID, list[date
         place = place_of(sitting, command)
         if place is not None and command.scan is not None and command.scan.source != "door":
             found.setdefault(place.id, []).append(command.scan.occurred_at)
+    return found
+
+
+def ending(sitting: Sitting, commands: Sequence[Punch]) -> list[tuple[UUID, UUID, datetime]]:
+    """Whose check-outs a batch makes, where and when."""
+    found = []
+    for command in commands:
+        place = place_of(sitting, command)
+        if place is not None and command.scan is not None:
+            found.append((subject_id(command, sitting.holders), place.id, command.scan.occurred_at))
     return found
 
 

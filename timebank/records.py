@@ -40,6 +40,7 @@ COLUMNS = (
     record.c.decided_by,
     record.c.decided_at,
     record.c.correction_id,
+    record.c.recorded_at,
 )
 
 USUAL = Rules(rate_points_per_hour={})
@@ -143,9 +144,18 @@ async def to_decide(
 
 
 async def punches(connection: AsyncConnection, book_id: int, record_id: UUID) -> Sequence[Row[Any]]:
-    """The evidence of a record, in the order it happened: `kind`, `source`, `occurred_at`, `holds`, `reason`."""
+    """The evidence of a record, in the order it happened: `kind`, `source`, `occurred_at`, `recorded_at`, `holds`,
+    `reason`."""
     query: Select[Any] = (
-        select(punch.c.id, punch.c.kind, punch.c.source, punch.c.occurred_at, punch.c.holds, punch.c.reason)
+        select(
+            punch.c.id,
+            punch.c.kind,
+            punch.c.source,
+            punch.c.occurred_at,
+            punch.c.recorded_at,
+            punch.c.holds,
+            punch.c.reason,
+        )
         .join_from(
             attendance,
             punch,

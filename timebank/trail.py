@@ -15,6 +15,7 @@ from timebank.keys import Keys
 from timebank.tables import (
     audit_entry,
     device,
+    fulfilment,
     fund,
     member,
     record,
@@ -40,6 +41,7 @@ def of_station(table: Any) -> Select[Any]:
 # By kind of subject: the region whose people an entry concerns. Other kinds concern the whole book.
 REGION_OF: dict[str, Select[Any]] = {
     "device": of_station(device),
+    "fulfilment": of_station(fulfilment),
     "fund": select(fund.c.book_id, fund.c.id, fund.c.region_id),
     "member": select(member.c.book_id, member.c.id, member.c.region_id),
     "record": of_station(record),

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import spending
+from timebank import spending, trail
 from timebank.commands import Answer, settle
 from timebank.counter import desks
 from timebank.policy import UNDO_WINDOW
@@ -136,6 +136,18 @@ async def take_back(
     }
     await connection.execute(HOLD_AGAIN, parameters)
     await insert_rows(connection, fulfilment_undo, taken_back)
+    for each, row in zip(taken_back, again, strict=True):
+        await trail.write(
+            connection,
+            book_id,
+            actor_id=each["clerk_id"],
+            action="fulfilment.undo",
+            subject_kind="fulfilment",
+            subject_id=each["fulfilment_id"],
+            before={"state": "fulfilled"},
+            after={"state": "held", "reward_id": str(row.reward_id), "points": row.points},
+            now=now,
+        )
     undone = [
         spending.Handed(each["fulfilment_id"], row.id, each["clerk_id"], row.points)
         for each, row in zip(taken_back, again, strict=True)

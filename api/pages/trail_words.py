@@ -39,6 +39,9 @@ ACTIONS = {
     "fund.add": mark("Fund set up"),
     "fund.fill": mark("Fund filled"),
     "reward.add": mark("Reward added"),
+    "record.correct": mark("Record corrected"),
+    "record.complete": mark("Record completed by a late check-out"),
+    "fulfilment.undo": mark("Hand-over undone"),
 }
 KINDS = {
     "member": mark("Member"),
@@ -49,6 +52,7 @@ KINDS = {
     "fund": mark("Fund"),
     "reward": mark("Reward"),
     "record": mark("Service record"),
+    "fulfilment": mark("Hand-over"),
 }
 FIELDS = {
     "absorbed_id": mark("Taken over from"),
@@ -78,6 +82,7 @@ FIELDS = {
     "points": mark("Points"),
     "position": mark("Place in the list"),
     "records": mark("Records"),
+    "reward_id": mark("Reward"),
     "redemptions": mark("Redemptions"),
     "region_id": mark("Region"),
     "role": mark("Role"),
@@ -94,6 +99,11 @@ STATES = {
     "merged": mark("Merged"),
     "open": mark("Open"),
     "closed": mark("Closed"),
+    "held": mark("Ready to collect"),
+    "fulfilled": mark("Handed over"),
+    "verified": mark("Verified"),
+    "reversed": mark("Reversed"),
+    "rejected": mark("Not accepted"),
 }
 
 

@@ -442,3 +442,22 @@ async def test_a_forgotten_check_out_is_told_on_the_home_page(town: Town, person
     page = (await person.get("/")).text
     assert "您没有签退" in page
     assert "没有签退" in (await person.get("/records")).text
+
+
+async def test_a_check_out_that_arrives_after_that_says_so_to_the_manager(
+    town: Town, manager: Person, person: Person
+) -> None:
+    begun = await person.send("/api/v1/check-ins", {"id": person.new_id(), "code": town.code()})
+    town.watch.move(minutes=60)
+    left = town.code()
+    town.watch.move(minutes=town.city.station.cap_minutes)
+    async with town.bank.engine.begin() as connection:
+        assert await attendances.close_forgotten(connection, town.bank.book_id, town.watch.now) == 1
+    town.watch.move(minutes=30)
+    ended = await person.send("/api/v1/check-outs", {"id": person.new_id(), "code": left, "late": True})
+    id = begun.json()["data"]["attendance_id"]
+    assert (ended.status_code, ended.json()["data"]["attendance_id"]) == (201, id)
+    assert "您没有签退" not in (await person.get("/")).text
+    page = (await manager.get(f"/queue/{id}")).text
+    assert "当时系统已按未签退自动结束" in page
+    assert "现场扫码，事后上传" in page

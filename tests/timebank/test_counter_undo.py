@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.audit import audit
 from ledger.tables import transfer
 from tests.factories import MORNING, City, build_city
+from tests.timebank.acting import rows
 from tests.timebank.counter_desk import Desk, sums
 from timebank import counter, redemptions, rewards, undoing
 from timebank.commands import Answer
@@ -21,7 +22,7 @@ from timebank.counter import Fulfil
 from timebank.ids import uuid7
 from timebank.keys import Keys
 from timebank.redemptions import Cancel
-from timebank.tables import fulfilment, fulfilment_undo, redemption, reward
+from timebank.tables import audit_entry, fulfilment, fulfilment_undo, redemption, reward
 from timebank.undoing import Undo
 
 
@@ -60,6 +61,10 @@ async def test_undone_is_held_again_and_the_same_code_is_valid(desk: Desk) -> No
     assert (row.number, row.digits) == (made.data["number"], made.data["digits"])
     assert await desk.sums() == (100, 0)
     assert await desk.points(member_id) == 900
+    (entry,) = await rows(desk.connection, desk.city, audit_entry, action="fulfilment.undo")
+    assert (entry.actor_id, entry.subject_id, entry.region_id) == (desk.city.clerk_id, id, desk.city.community_id)
+    after = {"state": "held", "reward_id": str(row.reward_id), "points": 100}
+    assert (entry.before, entry.after) == ({"state": "fulfilled"}, after)
     found = await counter.at_counter(
         desk.connection,
         desk.city.book_id,
