@@ -7,6 +7,7 @@ import click
 # Where each command is. Only the one that is asked for is imported: a service that starts need not wait for the rest.
 COMMANDS = {
     "run": "run:run",
+    "doctor": "doctor:examine",
     "migrate": "database:migrate",
     "audit": "database:audit",
     "export": "export:export",

@@ -142,6 +142,13 @@ def upgrade(connection: Connection, branches: Sequence[str], describe: Callable[
         command.upgrade(config, f"{branch}@head")
 
 
+async def versions_of(connection: AsyncConnection) -> Sequence[str]:
+    """The revisions that the database says it has; none where it has none, or keeps them to itself."""
+    if not await connection.scalar(text("SELECT has_table_privilege(to_regclass('public.alembic_version'), 'SELECT')")):
+        return ()
+    return (await connection.scalars(text("SELECT version_num FROM public.alembic_version"))).all()
+
+
 def refuse_newer(versions: Collection[str]) -> None:
     """Refusal `schema_newer` when the database has a revision that this version does not know."""
     if strange := sorted(set(versions) - {script.revision for script in scripts().walk_revisions()}):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from api.commands.database import prove, tell
 from api.commands.desk import owner_url, service_url, spoken
-from timebank import backup, erasure_list, schema
+from timebank import backup, copies, erasure_list, schema
 from timebank.clock import system_clock
 from timebank.database import create_engine, reached
 from timebank.settings import Settings, from_environment
@@ -20,8 +20,13 @@ console = Console()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def make_backup(file: Path) -> None:
     """Copy the whole database to FILE while the bank serves. The keys are not in it: timebank keys backup."""
-    with spoken(), console.status("Copying the database …"), owner_url(from_environment()) as url:
-        backup.dump(url, file)
+    with spoken():
+        settings = from_environment()
+        with console.status("Copying the database …"), owner_url(settings) as url:
+            backup.dump(url, file)
+        # Where the bank's directory is elsewhere, there is nobody here to remind.
+        if settings.data.is_dir():
+            copies.note(settings.data, "database", system_clock(), file=str(file.absolute()))
     console.print(f"Copied to {file} ({file.stat().st_size:,} bytes). Keep the keys apart: timebank keys backup FILE")
 
 

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from api.commands.desk import spoken
+from timebank import copies
+from timebank.clock import system_clock
 from timebank.keys import PURPOSES, ROTATABLE, ROTATED, Keys
 from timebank.postgres_files import make_data
 from timebank.settings import from_environment
@@ -59,7 +61,10 @@ def rotate(purposes: tuple[str, ...]) -> None:
 def backup(file: Path) -> None:
     """Copy the keys to FILE, readable by you alone. Nothing is overwritten."""
     with spoken():
-        Keys.load(keys_path()).backup(file)
+        path = keys_path()
+        keys = Keys.load(path)
+        keys.backup(file)
+        copies.note(path.parent, "keys", system_clock(), newest=max(keys.masters))
     console.print(f"Keys copied to {file}. Keep it where the database backups are not.")
 
 
