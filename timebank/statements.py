@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import explain, purses, records, trail
+from timebank import access, explain, purses, records, trail
+from timebank.cards import ISSUING_ROLES
 from timebank.cursors import Cursor
-from timebank.explain import Line, Lines
+from timebank.explain import Balance, Line, Lines
 from timebank.periods import Period
 from timebank.tables import record, station
 
@@ -136,6 +137,26 @@ async def of_branch(
         now=now,
     )
     return BranchLines(row, page, total)
+
+
+async def of_served(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, actor_id: UUID, now: datetime
+) -> Balance:
+    """What a member has, for whoever gives cards to the people of that place: to print it for who has no phone.
+
+    That it was looked at is kept in the trail. Errors: `not_found` (member).
+    """
+    await access.served_member(connection, book_id, member_id, actor_id=actor_id, roles=ISSUING_ROLES, now=now)
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="member.slip",
+        subject_kind="member",
+        subject_id=member_id,
+        now=now,
+    )
+    return await explain.balance(connection, book_id, member_id, now)
 
 
 async def of_volunteer(

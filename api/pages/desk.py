@@ -1,15 +1,12 @@
-"""A station's desk: who is in, cards and PINs, services that nobody scanned, home visits, shifts, the poster."""
+"""A station's desk: who is in, cards and PINs, services that nobody scanned, home visits, shifts."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api import qr
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, member, show, speaker
 from api.pages.words import hold_name
@@ -17,7 +14,7 @@ from api.problems import Problem
 from api.sentences import sentence
 from api.state import bank_of
 from api.vouching import card_punch
-from timebank import cards, catalogue, codes, doors, kinds, members, overview, pins, posters, presence, shifts
+from timebank import cards, catalogue, doors, kinds, members, overview, pins, presence, shifts
 from timebank.access import visible_station
 from timebank.commands import Answer
 from timebank.errors import BankError
@@ -220,78 +217,28 @@ async def cancel(request: AnyRequest, number: FromPath[int], shift_id: FromPath[
     return go(f"/stations/{number}")
 
 
-Deed = Callable[[AsyncConnection, UUID], Awaitable[Any]]
-
-
 @post("/stations/{number:int}/members", status_code=303)
 async def help_member(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
-    """A new card for a member, or the PIN of the card forgotten."""
+    """A new card for a member, the PIN of the card forgotten, or a balance on a slip of paper."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     await station_at(request, number)
-    spoken, who = speaker(request), {"now": bank.clock(), "actor_id": session.member_id}
-
-    async def issue(connection: AsyncConnection, member_id: UUID) -> Any:
-        return await cards.issue(connection, bank.book_id, member_id, id=form.uuid("id"), **who)  # type: ignore[arg-type]  # one dict, two types
-
-    async def reset(connection: AsyncConnection, member_id: UUID) -> Any:
-        return await pins.reset(connection, bank.book_id, member_id, **who)  # type: ignore[arg-type]  # one dict, two types
-
-    deed: Deed = reset if form.text("deed") == "reset" else issue
+    spoken, deed, book_id, now = speaker(request), form.text("deed"), bank.book_id, bank.clock()
     try:
         async with bank.engine.begin() as connection:
-            person = await cards.find(connection, bank.book_id, bank.keys, form.text("member"), bank.clock())
-            made = await deed(connection, person.id)
-            names = await members.names(connection, bank.book_id, bank.keys, [person.id])
+            person = await cards.find(connection, book_id, bank.keys, form.text("member"), now)
+            if deed == "reset":
+                await pins.reset(connection, book_id, person.id, now=now, actor_id=session.member_id)
+            elif deed != "slip":
+                id = form.uuid("id")
+                await cards.issue(connection, book_id, person.id, id=id, now=now, actor_id=session.member_id)
     except BankError as error:
         return await desk_page(request, number, refused(request, error, spoken.gettext("Not done")), status=422)
-    if deed is reset:
+    if deed == "reset":
         words = spoken.gettext("The PIN is forgotten. The member types a new one on their own page.")
         return await desk_page(request, number, Shown(False, spoken.gettext("Done"), words))
-    code = codes.card_code(bank.keys.card, made.number)
-    return show(
-        request,
-        "station/print_card.html",
-        way="/stations",
-        number=number,
-        name=names.get(person.id, ""),
-        picture=qr.draw(f"{bank.settings.address}/C/{code}".upper()),
-        text=codes.spaced(code),
-        issued_at=made.issued_at,
-    )
+    if deed == "slip":
+        return go(f"/stations/{number}/members/{person.id}/slip.pdf")
+    return go(f"/stations/{number}/cards.pdf", member=person.id)
 
 
-@get("/stations/{number:int}/poster")
-async def poster(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
-    """The poster that hangs at the station, to be printed."""
-    bank, place, spoken = bank_of(request), await station_at(request, number), speaker(request)
-    async with bank.engine.connect() as connection:
-        row = await posters.live(connection, bank.book_id, place.id)
-    picture = None
-    if row is not None:
-        code = codes.poster_code(bank.keys.poster, number, row.number)
-        picture = qr.draw(f"{bank.settings.address}/S/{code}".upper())
-    return show(
-        request,
-        "station/poster.html",
-        way="/stations",
-        number=number,
-        station=spoken.pick(place.name_zh, place.name_en),
-        picture=picture,
-        printed=row,
-        id=uuid7(bank.clock()),
-    )
-
-
-@post("/stations/{number:int}/poster", status_code=303)
-async def new_poster(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
-    """A new poster; the one before is out of use."""
-    session, bank, form = member(request), bank_of(request), await Form.of(request)
-    place = await station_at(request, number)
-    async with bank.engine.begin() as connection:
-        await posters.replace(
-            connection, bank.book_id, place.id, id=form.uuid("id"), now=bank.clock(), actor_id=session.member_id
-        )
-    return go(f"/stations/{number}/poster")
-
-
-handlers = [desk, scan_card, enter, issue_door_code, plan, cancel, help_member, poster, new_poster]
+handlers = [desk, scan_card, enter, issue_door_code, plan, cancel, help_member]

@@ -92,8 +92,8 @@ def test_a_printed_card_and_its_pin_at_the_desk(service: Service, opened: Open) 
 
 def test_a_poster_is_made_and_scanned(service: Service, opened: Open) -> None:
     desk = opened("en", DESK).sign_in("manager")
-    desk.goto(f"{service.address}/stations/{STATION}/poster")
-    desk.click("main form button")
+    desk.goto(f"{service.address}/stations/{STATION}/paper")
+    desk.click("form[action$='/poster'] button")
     address = read_picture(desk.locator("svg.qr"))
     assert re.fullmatch(r"HTTP://127\.0\.0\.1:\d+/S/[0-9A-Z]{24}", address)
     stranger = opened("en", PHONE).page()
@@ -112,7 +112,7 @@ def test_a_poster_is_made_and_scanned(service: Service, opened: Open) -> None:
 
 PLACES = {
     "volunteer": ["/card", "/check-in/digits", "/check-in/door"],
-    "manager": [f"/stations/{STATION}", f"/stations/{STATION}/poster", f"/stations/{STATION}/screen"],
+    "manager": [f"/stations/{STATION}", f"/stations/{STATION}/paper", f"/stations/{STATION}/screen"],
 }
 
 
