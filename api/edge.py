@@ -14,32 +14,20 @@ from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
-from api import problems
+from api import content_policy, problems
 from api.arrival import arrival, is_served
 from api.auth import BROWSER, BROWSER_LIFE_SECONDS, Visitor, cookie_name, recognise
 from api.problems import PROGRAM_PATHS, Problem
 from api.state import Bank
 
-CSP = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-    )
-)
 HEADERS = [
-    (b"content-security-policy", CSP.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), geolocation=(), microphone=(), payment=()"),
 ]
+POLICY = (content_policy.HEADER.encode(), content_policy.USUAL.encode())
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 NO_STORE = (b"cache-control", b"no-store")
 # What is the same for everybody: nobody is looked up, no cookie is set.
@@ -141,6 +129,9 @@ def complete(message: HTTPResponseStartEvent, visitor: Visitor, request_id: str)
     headers = list(message["headers"])
     names = {name.lower() for name, _ in headers}
     headers += HEADERS
+    # A page that needs a camera has said so itself.
+    if POLICY[0] not in names:
+        headers.append(POLICY)
     headers.append((b"x-request-id", request_id.encode()))
     if b"cache-control" not in names:
         headers.append(NO_STORE)

@@ -56,6 +56,7 @@ ACCESS: dict[str, Access] = {
     "GET /C/{code}": ANYBODY,
     "GET /R/{code_text}": ANYBODY,
     # Pages: a volunteer's.
+    "GET /scan": MEMBERS,
     "GET /check-in": MEMBERS,
     "POST /check-in": MEMBERS,
     "GET /check-in/{id}": MEMBERS,

@@ -74,6 +74,14 @@ def read_public_url(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def read_hosts(value: str) -> tuple[str, ...]:
+    """Host names without port or path, with commas between."""
+    names = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    if any(urlsplit(f"//{name}").hostname != name for name in names):
+        raise ValueError("must look like old.example, older.example")
+    return names
+
+
 def read_log_level(value: str) -> LogLevel:
     """One of four."""
     for level in get_args(LogLevel):
@@ -140,6 +148,12 @@ class Settings:
         None,
         "Where people's browsers find the bank, for links and QR codes and for the check of a write's origin. "
         "Without it, the address served on.",
+    )
+    older_hosts: tuple[str, ...] = setting(
+        "TIMEBANK_OLDER_HOSTS",
+        read_hosts,
+        "",
+        "Host names that printed codes of this bank may still carry, with commas between: those it had before.",
     )
     book_id: int = setting(
         "TIMEBANK_BOOK",

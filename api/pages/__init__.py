@@ -19,6 +19,7 @@ from api.pages import (
     privacy,
     record,
     rewards,
+    scan,
     shelf,
     statement,
     station,
@@ -28,6 +29,7 @@ from api.pages import (
 
 handlers = [
     *entry.handlers,
+    *scan.handlers,
     *checkin.handlers,
     *ways.handlers,
     *volunteer.handlers,

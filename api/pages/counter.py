@@ -61,6 +61,7 @@ async def counter_page(
     page = show(
         request,
         "clerk/counter.html",
+        camera=True,
         way="/counter",
         stations=places,
         here=here,

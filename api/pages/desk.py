@@ -77,6 +77,7 @@ async def desk_page(
     return show(
         request,
         "station/desk.html",
+        camera=True,
         way="/stations",
         status=status,
         number=number,

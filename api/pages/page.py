@@ -12,6 +12,7 @@ from litestar.enums import MediaType
 from litestar.response import Redirect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api import content_policy
 from api.auth import visitor_of
 from api.language import OWN_NAMES, TAGS, Language, language, mark
 from api.pages.environment import environment
@@ -21,6 +22,7 @@ from api.state import Bank, bank_of
 from timebank import answers
 from timebank.commands import Answer
 from timebank.sessions import Session
+from timebank.settings import Settings
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -167,14 +169,24 @@ def ways(session: Session | None, spoken: Language) -> list[Way]:
     return [*found[:side_by_side], *wider, more]
 
 
-def show(request: AnyRequest, template: str, *, way: str = "", status: int = 200, **values: Any) -> Response[str]:
-    """A page. `way` is the address of the place in the bar that it belongs to."""
+def show(
+    request: AnyRequest, template: str, *, way: str = "", status: int = 200, camera: bool = False, **values: Any
+) -> Response[str]:
+    """A page. `way` is the address of the place in the bar that it belongs to; `camera`, whether it reads codes."""
+    if camera:
+        values["hosts"] = own_hosts(bank_of(request).settings)
     text = (
         environment(speaker(request).tag, zone_name(request))
         .get_template(template)
         .render(page=frame(request, way), **values)
     )
-    return Response(text, status_code=status, media_type=MediaType.HTML)
+    headers = {content_policy.HEADER: content_policy.WITH_CAMERA} if camera else None
+    return Response(text, status_code=status, media_type=MediaType.HTML, headers=headers)
+
+
+def own_hosts(settings: Settings) -> list[str]:
+    """The names that codes of this bank carry, or carried when they were printed."""
+    return [urlsplit(settings.address).hostname or "", *settings.older_hosts]
 
 
 def go(path: str, **query: Any) -> Redirect:

@@ -3,10 +3,10 @@
 Each page says what it is and asks for one thing; all of them send what `/check-in` takes.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Response, get
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.auth import visitor_of
 from api.pages.page import AnyRequest, go, member, show, speaker
@@ -42,7 +42,9 @@ async def card(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
 
 
 @get("/check-in/digits")
-async def digits(request: AnyRequest, code: FromQuery[str] = "") -> Response[Any]:
+async def digits(
+    request: AnyRequest, code: FromQuery[str] = "", typed: Annotated[str, QueryParameter(name="digits")] = ""
+) -> Response[Any]:
     """Check in or out with the six digits of the screen, at the poster's station or the one whose number is typed."""
     session, bank = member(request), bank_of(request)
     spoken = speaker(request)
@@ -56,6 +58,7 @@ async def digits(request: AnyRequest, code: FromQuery[str] = "") -> Response[Any
         request,
         "checkin/digits.html",
         code=code,
+        typed=typed,
         station=spoken.pick(station.name_zh, station.name_en) if station else "",
         number=stay.station_number if stay else "",
         leaving=stay is not None and (station is None or stay.station_id == station.id),

@@ -1,5 +1,6 @@
 // Keeps a counter fast: the cursor stays in the one field, answers replace the page without a reload, so that nothing
 // that is typed meanwhile is lost. Without this script the pages do the same, one load at a time.
+import { signal } from "./feedback";
 import { need } from "./page";
 
 const main = (): HTMLElement => need("main");
@@ -33,6 +34,9 @@ async function visit(address: string, options?: RequestInit): Promise<void> {
     if (answer.ok) history.replaceState(null, "", answer.url);
     const next = field();
     if (next) next.value = typed;
+    document.dispatchEvent(new Event("replaced"));
+    const result = page()?.querySelector<HTMLElement>("[data-counter]")?.dataset.counter;
+    if (result) signal(result !== "stop");
   } catch {
     lost(options ? null : new URL(address).searchParams.get("code"));
   } finally {

@@ -10,6 +10,8 @@ PAGES: dict[str | None, list[str]] = {
         "/",
         "/card",
         "/privacy",
+        "/scan",
+        "/scan?code=https://elsewhere.example/K/1",
         "/check-in/digits",
         "/records",
         "/statement",

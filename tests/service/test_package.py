@@ -13,7 +13,7 @@ from tests.service.processes import ROOT
 from timebank.refusal import Refusal
 
 SCRIPT = re.compile(r"static\('([^']+)'\)")
-IMPORTED = re.compile(rb'(?:from|import)\(?"\./([^"]+)"')
+IMPORTED = re.compile(rb"[\"']\./([^\"']+\.(?:js|wasm))[\"']")
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
         ("TIMEBANK_PORT", "65535", "port", 65535),
         ("TIMEBANK_PUBLIC_URL", "https://bank.example/", "public_url", "https://bank.example"),
         ("TIMEBANK_PUBLIC_URL", "http://[2001:db8::1]:8080", "public_url", "http://[2001:db8::1]:8080"),
+        ("TIMEBANK_OLDER_HOSTS", "Old.example, older.example,", "older_hosts", ("old.example", "older.example")),
         ("TIMEBANK_BOOK", "2147483647", "book_id", 2**31 - 1),
         ("TIMEBANK_WORKERS", "1024", "workers", 1024),
         ("TIMEBANK_LOG_LEVEL", " Debug ", "log_level", "debug"),
