@@ -15,7 +15,8 @@ from timebank import completing, doors, doubts, limits, policy, shifts
 from timebank.attendances import close_at, close_unconfirmed, keep, open_at
 from timebank.commands import Answer, settle
 from timebank.grounds import Ground, judge
-from timebank.punches import Punch, Sitting, ending, leaving, sit
+from timebank.hourly import HourlyKeys
+from timebank.punches import NO_DIGITS, Punch, Sitting, ending, leaving, sit
 
 
 async def check_in(
@@ -25,7 +26,7 @@ async def check_in(
     now: datetime,
     *,
     draw: bytes,
-    station: bytes = b"",
+    station: HourlyKeys = NO_DIGITS,
     door: bytes = b"",
 ) -> list[Answer]:
     """Start services. `ok` carries `attendance_id`, `station_id`, `at`, `unconfirmed_id` where it ended another, and
@@ -55,7 +56,7 @@ async def check_out(
     now: datetime,
     *,
     draw: bytes,
-    station: bytes = b"",
+    station: HourlyKeys = NO_DIGITS,
     door: bytes = b"",
 ) -> list[Answer]:
     """End services; each becomes a record that waits for a manager, or completes the record of one that has ended by

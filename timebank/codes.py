@@ -2,7 +2,8 @@
 
 A code is upper-case Crockford base32 (https://www.crockford.com/base32.html), so that QR's alphanumeric mode keeps
 it small and a person can read it aloud. Its first character is the version, which alone fixes the layout and the
-algorithm: HMAC-SHA-256, of which 80 bits are carried.
+algorithm: HMAC-SHA-256, of which 80 bits are carried. That of a station code is made under its hour's key, see
+`timebank/hourly.py`.
 
     station code   version 1 · station 4 · device 5 · slot 6 · MAC 16     32 characters
     poster         version 1 · station 4 · number 3 · MAC 16             24 characters
@@ -17,10 +18,14 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from timebank.errors import BankError
+from timebank.hourly import SLOT_SECONDS as SLOT_SECONDS
+from timebank.hourly import HourlyKeys
+from timebank.hourly import slot_at as slot_at
+from timebank.hourly import slot_start as slot_start
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 VALUES = {character: value for value, character in enumerate(ALPHABET)}
@@ -28,7 +33,6 @@ VALUES = {character: value for value, character in enumerate(ALPHABET)}
 SPELT = str.maketrans("abcdefghjkmnpqrstvwxyzOoIiLl", "ABCDEFGHJKMNPQRSTVWXYZ001111")
 VERSION = "1"
 MAC_LENGTH = 16
-SLOT_SECONDS = 20
 # A station code counts as live from two slots before the present one to one after it.
 SLOTS_BEFORE, SLOTS_AFTER = 2, 1
 # The six digits beside it count during their slot and the next.
@@ -118,85 +122,89 @@ def mac(secret: bytes, purpose: str, body: str) -> str:
     return encode(int.from_bytes(digest[:10]), MAC_LENGTH)
 
 
-def open_code(secret: bytes, purpose: str, text: str, length: int) -> str:
-    """The body of an authentic code; raises CodeMalformed or CodeForged."""
+def parts(text: str, length: int) -> tuple[str, str]:
+    """The body of a code and its MAC, which nobody has compared yet; raises CodeMalformed."""
     if len(text) > 200:
         raise CodeMalformed()
     code = normalise(text)
     if len(code) != length or code[0] != VERSION or not VALUES.keys() >= set(code):
         raise CodeMalformed()
-    body, given = code[:-MAC_LENGTH], code[-MAC_LENGTH:]
+    return code[:-MAC_LENGTH], code[-MAC_LENGTH:]
+
+
+def open_code(secret: bytes, purpose: str, text: str, length: int) -> str:
+    """The body of an authentic code; raises CodeMalformed or CodeForged."""
+    body, given = parts(text, length)
     if not hmac.compare_digest(mac(secret, purpose, body), given):
         raise CodeForged()
     return body
 
 
-def slot_at(now: datetime) -> int:
-    """The number of the 20-second slot that `now` lies in, counted from 1970."""
-    return int(now.timestamp()) // SLOT_SECONDS
-
-
-def slot_start(slot: int) -> datetime:
-    """When a slot begins, in UTC."""
-    return datetime.fromtimestamp(slot * SLOT_SECONDS, UTC)
-
-
-def station_code(secret: bytes, station_number: int, device_number: int, slot: int) -> str:
+def station_code(keys: HourlyKeys, station_number: int, device_number: int, slot: int) -> str:
     """The code that a station's device shows during one slot."""
     body = VERSION + encode(station_number, 4) + encode(device_number, 5) + encode(slot, 6)
-    return body + mac(secret, "station", body)
+    return body + mac(keys.of(device_number, slot), "station", body)
 
 
-def read_station_code(secret: bytes, text: str, now: datetime) -> Scan:
+def read_station_code(keys: HourlyKeys, text: str, now: datetime) -> Scan:
     """What an authentic, live station code says, scanned at `now`.
 
     Raises CodeMalformed, CodeForged or CodeExpired, in this order.
     """
-    scan = open_station_code(secret, text, "live", now)
+    scan = open_station_code(keys, text, "live", now)
     slot = scan.slot or 0
     if not slot_at(now) - SLOTS_BEFORE <= slot <= slot_at(now) + SLOTS_AFTER:
         raise CodeExpired(slot=slot)
     return scan
 
 
-def read_late_code(secret: bytes, text: str, now: datetime) -> Scan:
+def read_late_code(keys: HourlyKeys, text: str, now: datetime) -> Scan:
     """What a station code says that was scanned when it was shown and is sent only `now`: the slot is the clock.
 
     One that is live still is taken as live. Raises as `read_station_code`; CodeExpired after `LATE`.
     """
-    scan = open_station_code(secret, text, "late", now)
+    scan = open_station_code(keys, text, "late", now)
     slot = scan.slot or 0
     if slot >= slot_at(now) - SLOTS_BEFORE:
-        return read_station_code(secret, text, now)
+        return read_station_code(keys, text, now)
     if now - slot_start(slot) > LATE:
         raise CodeExpired(slot=slot)
     return replace(scan, occurred_at=slot_start(slot))
 
 
-def open_station_code(secret: bytes, text: str, source: str, occurred_at: datetime) -> Scan:
+def open_station_code(keys: HourlyKeys, text: str, source: str, occurred_at: datetime) -> Scan:
     """What an authentic station code says, of whatever slot."""
-    body = open_code(secret, "station", text, STATION_LENGTH)
+    body, given = parts(text, STATION_LENGTH)
+    device_number, slot = decode(body[5:10]), decode(body[10:16])
+    if not any(hmac.compare_digest(mac(key, "station", body), given) for key in keys.believed(device_number, slot)):
+        raise CodeForged()
     return Scan(
         text=normalise(text),
         station_number=decode(body[1:5]),
-        device_number=decode(body[5:10]),
-        slot=decode(body[10:16]),
+        device_number=device_number,
+        slot=slot,
         occurred_at=occurred_at,
         source=source,
     )
 
 
-def station_digits(secret: bytes, station_number: int, device_number: int, slot: int) -> str:
+def station_digits(keys: HourlyKeys, station_number: int, device_number: int, slot: int) -> str:
     """The six digits that stand beside the code of a station's device during one slot."""
+    return digits_under(keys.of(device_number, slot), station_number, device_number, slot)
+
+
+def digits_under(key: bytes, station_number: int, device_number: int, slot: int) -> str:
+    """The six digits of a slot, under the key of its hour."""
     named = f"digits\0{station_number}\0{device_number}\0{slot}"
-    return f"{int.from_bytes(hmac.new(secret, named.encode(), hashlib.sha256).digest()[:8]) % 10**6:06d}"
+    return f"{int.from_bytes(hmac.new(key, named.encode(), hashlib.sha256).digest()[:8]) % 10**6:06d}"
 
 
-def digits_slot(secret: bytes, station_number: int, device_number: int, digits: str, now: datetime) -> int | None:
+def digits_slot(keys: HourlyKeys, station_number: int, device_number: int, digits: str, now: datetime) -> int | None:
     """The slot whose six digits these are, of those that count at `now`; None when they are wrong."""
     for slot in range(slot_at(now), slot_at(now) - DIGIT_SLOTS, -1):
-        if hmac.compare_digest(station_digits(secret, station_number, device_number, slot), digits):
-            return slot
+        for key in keys.believed(device_number, slot):
+            if hmac.compare_digest(digits_under(key, station_number, device_number, slot), digits):
+                return slot
     return None
 
 

@@ -48,7 +48,7 @@ def judge(sitting: Sitting, command: Punch) -> Answer | Ground:
     if scan.digits is not None:
         shown = None
         if place is not None and scan.source == "digits":
-            shown = sitting.places.screen_of(sitting.station_key, place, scan.digits, sitting.now)
+            shown = sitting.places.screen_of(sitting.station_keys, place, scan.digits, sitting.now)
         if answer := guessed(sitting, member_id, right=shown is not None or visit is not None):
             return answer
         device_id, slot = shown or (None, None)

@@ -12,7 +12,8 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,14 @@ from typing import Any
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from timebank.hourly import HourlyKeys
 from timebank.refusal import Refusal
 
 FORMAT = 1
 MASTER_BYTES = 32
 
-# What a rotation may touch. Station and redemption codes that are on show when their key changes are refused as
-# forged: the first are replaced within seconds, the second leave their digits.
+# What a rotation may touch. Redemption codes that are on show when their key changes are refused as forged, and leave
+# their digits; station codes of the old key are believed for a day, because kiosks hold keys for as long.
 ROTATED = ("kek", "ticket")
 ROTATABLE = (*ROTATED, "station", "redemption")
 # What a new key would make unfindable or worthless: everybody's phone number, name, password and card, the posters on
@@ -37,10 +39,14 @@ PURPOSES = (*ROTATABLE, *FIXED)
 
 @dataclass(frozen=True)
 class Keys:
-    """The masters by number, and the number that each purpose uses now. Immutable; its `repr` shows no secret."""
+    """The masters by number, and the number that each purpose uses now. Immutable; its `repr` shows no secret.
+
+    `replaced`: when each master that station codes were made with before was replaced, by its number.
+    """
 
     masters: dict[int, bytes]
     current: dict[str, int]
+    replaced: dict[int, datetime] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Keys(current={self.current!r})"
@@ -59,9 +65,10 @@ class Keys:
         return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(master)
 
     @cached_property
-    def station(self) -> bytes:
-        """Signs the rotating station codes."""
-        return self.derive("station")
+    def station(self) -> HourlyKeys:
+        """Makes the keys of the rotating station codes."""
+        former = sorted(self.replaced.items(), reverse=True)
+        return HourlyKeys(self.derive("station"), tuple((self.derive("station", number), at) for number, at in former))
 
     @cached_property
     def poster(self) -> bytes:
@@ -133,18 +140,21 @@ class Keys:
         """Draws the records that a person must look at, so that nobody can foresee which."""
         return self.derive("draw")
 
-    def rotated(self, purposes: Iterable[str] = ROTATED) -> "Keys":
-        """The same keys with a new master, used by `purposes` from now on.
+    def rotated(self, now: datetime, purposes: Iterable[str] = ROTATED, *, believe: bool = True) -> "Keys":
+        """The same keys with a new master, used by `purposes` from `now` on.
 
+        Station codes of the old key are believed for a while, unless `believe` is false: somebody else has the key.
         Refusal `key_fixed` for a purpose that cannot change its key.
         """
         number = max(self.masters) + 1
-        current = dict(self.current)
+        current, replaced = dict(self.current), dict(self.replaced)
+        if "station" in (purposes := tuple(purposes)):
+            replaced = {**replaced, current["station"]: now} if believe else {}
         for purpose in purposes:
             if purpose not in ROTATABLE:
                 raise Refusal("key_fixed", f"The key for {purpose} cannot be rotated.", purpose=purpose)
             current[purpose] = number
-        return Keys({**self.masters, number: secrets.token_bytes(MASTER_BYTES)}, current)
+        return Keys({**self.masters, number: secrets.token_bytes(MASTER_BYTES)}, current, replaced)
 
     @classmethod
     def new(cls) -> "Keys":
@@ -211,7 +221,8 @@ class Keys:
 def to_json(keys: Keys) -> dict[str, Any]:
     """What the file holds."""
     masters = {str(number): base64.b64encode(key).decode() for number, key in keys.masters.items()}
-    return {"format": FORMAT, "masters": masters, "current": keys.current}
+    replaced = {str(number): at.isoformat() for number, at in keys.replaced.items()}
+    return {"format": FORMAT, "masters": masters, "current": keys.current, "replaced": replaced}
 
 
 def from_json(document: dict[str, Any]) -> Keys:
@@ -221,9 +232,13 @@ def from_json(document: dict[str, Any]) -> Keys:
     masters = {int(number): base64.b64decode(key, validate=True) for number, key in document["masters"].items()}
     # A purpose that a newer version added starts at the first master.
     current = {purpose: int(document["current"].get(purpose, 1)) for purpose in PURPOSES}
-    if any(len(key) != MASTER_BYTES for key in masters.values()) or not set(current.values()) <= set(masters):
+    # A file from before kiosks has none.
+    replaced = {int(number): datetime.fromisoformat(at) for number, at in document.get("replaced", {}).items()}
+    if any(len(key) != MASTER_BYTES for key in masters.values()) or not {*current.values(), *replaced} <= set(masters):
         raise ValueError("a master is missing or cut")
-    return Keys(masters, current)
+    if any(at.tzinfo is None for at in replaced.values()):
+        raise ValueError("a moment without an offset")
+    return Keys(masters, current, replaced)
 
 
 def write_beside(path: Path, keys: Keys) -> Path:

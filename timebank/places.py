@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, Integer, Row, any_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.codes import Scan, digits_slot
+from timebank.hourly import HourlyKeys
 from timebank.rows import Query
 from timebank.tables import device, member, poster, region, station
 
@@ -43,10 +44,10 @@ class Places:
             return self.by_number.get(scan.station_number)
         return self.by_id.get(station_id) if station_id is not None else None
 
-    def screen_of(self, secret: bytes, place: Row[Any], digits: str, now: datetime) -> tuple[UUID, int] | None:
+    def screen_of(self, keys: HourlyKeys, place: Row[Any], digits: str, now: datetime) -> tuple[UUID, int] | None:
         """The device whose six digits these are, and their slot."""
         for row in self.screens[place.id]:
-            slot = digits_slot(secret, place.number, row.number, digits, now)
+            slot = digits_slot(keys, place.number, row.number, digits, now)
             if slot is not None:
                 return row.id, slot
         return None

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from timebank import access, attendances, cards, codes, doors, doubts, limits, places, shifts
 from timebank.codes import CodeRefused, Scan
 from timebank.doubts import Doubts
+from timebank.hourly import HourlyKeys
 from timebank.limits import Limit, Tally
 from timebank.places import Places
 from timebank.rows import run
@@ -20,6 +21,8 @@ from timebank.rows import run
 CARD_ROLES = ("manager", "admin")
 # Of the six digits on a screen, and of a door code's eight.
 DIGITS_TRIES = Limit("digits", 5, limits.TEN_MINUTES)
+# Where no digits are taken.
+NO_DIGITS = HourlyKeys(b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +57,10 @@ class Punch:
         return (*chosen, self.station_id, *self.beside) if self.station_id or self.beside else chosen
 
 
-def read_scan(secret: bytes, code: str, now: datetime) -> tuple[Scan | None, str | None]:
+def read_scan(keys: HourlyKeys, code: str, now: datetime) -> tuple[Scan | None, str | None]:
     """What a live station code says at `now`, or the code of why it is refused: for `Punch`."""
     try:
-        return codes.read_station_code(secret, code, now), None
+        return codes.read_station_code(keys, code, now), None
     except CodeRefused as refused:
         return None, refused.code
 
@@ -77,7 +80,7 @@ class Sitting(attendances.Sitting):
     tries: Tally = field(kw_only=True)
     shifts: dict[UUID, list[Row[Any]]] = field(kw_only=True)
     doubts: Doubts = field(kw_only=True)
-    station_key: bytes = field(kw_only=True)
+    station_keys: HourlyKeys = field(kw_only=True)
     # By member: stays that ended by themselves and wait, for check-outs that come after that.
     unconfirmed: dict[UUID, list[dict[str, Any]]] = field(default_factory=dict)
     # Door codes that this batch begins to use, and ends, by whom.
@@ -91,7 +94,7 @@ async def sit(
     commands: Sequence[Punch],
     now: datetime,
     draw: bytes,
-    station: bytes,
+    station: HourlyKeys,
     door: bytes,
 ) -> Sitting:
     """Lock the members of a batch, in order of their ids, and read what decides; in later statements, because a
@@ -113,7 +116,7 @@ async def sit(
     sitting = Sitting(
         **await attendances.read(connection, book_id, member_ids, now),
         draw=draw,
-        station_key=station,
+        station_keys=station,
         active=active,
         places=grounds,
         holders=holders,

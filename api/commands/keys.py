@@ -46,11 +46,12 @@ def show() -> None:
     type=click.Choice(ROTATABLE),
     help=f"Which keys; may be given several times. By default: {', '.join(ROTATED)}.",
 )
-def rotate(purposes: tuple[str, ...]) -> None:
+@click.option("--stolen", is_flag=True, help="Take no station code of the old key from now on: somebody else has it.")
+def rotate(purposes: tuple[str, ...], stolen: bool) -> None:
     """Use new keys from now on. Old ones stay in the file, so everything stays readable."""
     with spoken():
         path = keys_path()
-        rotated = Keys.load(path).rotated(purposes or ROTATED)
+        rotated = Keys.load(path).rotated(system_clock(), purposes or ROTATED, believe=not stolen)
         rotated.save(path)
     console.print(f"Key {max(rotated.masters)} is in use for {', '.join(purposes or ROTATED)}.")
     console.print("Restart the service, and back the keys up again: timebank keys backup FILE")

@@ -29,7 +29,7 @@ def test_show_says_which_and_never_what(data: Path) -> None:
     assert "kek" in result.output
     for secret in json.loads((data / "keys.json").read_text())["masters"].values():
         assert secret not in result.output
-    assert keys.station.hex() not in result.output
+    assert keys.station.secret.hex() not in result.output
 
 
 def test_rotate_makes_a_new_key_and_keeps_the_old(data: Path) -> None:
@@ -47,9 +47,12 @@ def test_rotate_takes_one_purpose(data: Path) -> None:
     before = Keys.load_or_create(data / "keys.json")
     assert run("rotate", "--purpose", "station").exit_code == 0
     after = Keys.load(data / "keys.json")
-    assert after.station != before.station
+    assert after.station.secret != before.station.secret
+    assert [secret for secret, _ in after.station.former] == [before.station.secret]
     assert after.key_id == 1
     assert run("rotate", "--purpose", "pepper").exit_code == 2
+    assert run("rotate", "--purpose", "station", "--stolen").exit_code == 0
+    assert Keys.load(data / "keys.json").station.former == ()
 
 
 def test_backup_overwrites_nothing(data: Path) -> None:

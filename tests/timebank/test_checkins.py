@@ -14,6 +14,7 @@ from tests.timebank import acting
 from tests.timebank.acting import done, one, rows, scan, send, serve, the_record
 from timebank import codes, members, policy, stations, tables
 from timebank.commands import Answer
+from timebank.hourly import HourlyKeys
 from timebank.keys import Keys
 from timebank.punches import Punch
 from timebank.tables import attendance, punch, record, service_kind, station
@@ -57,7 +58,7 @@ async def nothing_kept(connection: AsyncConnection, city: City) -> bool:
     ("code", "text"),
     [
         ("code_malformed", "https://elsewhere.example/menu"),
-        ("code_forged", codes.station_code(b"somebody else's", 1, 1, codes.slot_at(MORNING))),
+        ("code_forged", codes.station_code(HourlyKeys(b"somebody else's"), 1, 1, codes.slot_at(MORNING))),
     ],
 )
 async def test_a_code_that_is_not_ours(
@@ -147,7 +148,7 @@ async def test_of_several_reasons_the_first_of_the_protocol_is_given(
     async def refused() -> str:
         return (await one(connection, city, scan(city, member_id, "in", service_kind_id=city.new_id()))).code
 
-    forged = codes.station_code(b"x", city.station.number, city.screen.number, 0)
+    forged = codes.station_code(HourlyKeys(b"x"), city.station.number, city.screen.number, 0)
     assert (await one(connection, city, scan(city, member_id, "in", code=forged))).code == "code_forged"
     assert await refused() == "device_revoked"
     city.screen = await stations.enrol_device(

@@ -3,12 +3,17 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from timebank import codes
+from timebank.hourly import HourlyKeys
 from timebank.keys import PURPOSES, ROTATABLE, Keys
 from timebank.refusal import Refusal
+
+NOW = datetime(2026, 3, 2, 1, 0, 7, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def test_every_purpose_has_a_key_of_its_own() -> None:
     derived = [keys.derive(purpose) for purpose in PURPOSES]
     assert all(len(key) == 32 for key in derived)
     assert len({*derived, *keys.masters.values()}) == len(PURPOSES) + 1
-    assert keys.station == keys.derive("station")
+    assert keys.station == HourlyKeys(keys.derive("station"))
     assert keys.redemption == keys.derive("redemption")
     assert keys.draw == keys.derive("draw")
     assert keys.ticket == {"1": keys.derive("ticket")}
@@ -51,13 +56,13 @@ def test_the_derivation_never_changes() -> None:
 
 def test_rotation_keeps_old_keys_for_reading() -> None:
     keys = Keys.new()
-    rotated = keys.rotated()
+    rotated = keys.rotated(NOW)
     assert (keys.key_id, rotated.key_id) == (1, 2)
     assert rotated.key_encryption_keys[1] == keys.key_encryption_keys[1]
     assert rotated.key_encryption_keys[2] != rotated.key_encryption_keys[1]
     assert rotated.ticket["1"] == keys.ticket["1"]
     assert rotated.ticket_kid == "2"
-    # Codes on paper and phone numbers in the table are still found.
+    # Codes on show and phone numbers in the table are still found.
     assert rotated.station == keys.station
     assert rotated.phone_index == keys.phone_index
     assert rotated.pepper == keys.pepper
@@ -68,14 +73,50 @@ def test_rotation_keeps_old_keys_for_reading() -> None:
 @pytest.mark.parametrize("purpose", ROTATABLE)
 def test_one_purpose_rotates_alone(purpose: str) -> None:
     keys = Keys.new()
-    rotated = keys.rotated([purpose])
+    rotated = keys.rotated(NOW, [purpose])
     changed = {name for name in PURPOSES if rotated.derive(name) != keys.derive(name)}
     assert changed == {purpose}
 
 
+def test_station_codes_of_a_replaced_key_are_believed_for_a_day_and_an_hour(path: Path) -> None:
+    keys = Keys.load_or_create(path)
+    second = keys.rotated(NOW, ["station"])
+    second.rotated(NOW + timedelta(days=3), ["station"]).save(path)
+    rotated = Keys.load(path)
+    assert rotated.replaced == {1: NOW, 2: NOW + timedelta(days=3)}
+
+    def taken(at: datetime, made_with: Keys) -> bool:
+        slot = codes.slot_at(at)
+        code = codes.station_code(made_with.station, 7, 9, slot)
+        digits = codes.station_digits(made_with.station, 7, 9, slot)
+        found = codes.digits_slot(rotated.station, 7, 9, digits, at) == slot
+        try:
+            return codes.read_station_code(rotated.station, code, at).slot == slot and found
+        except codes.CodeForged:
+            assert not found
+            return False
+
+    until = codes.slot_start(codes.slot_at(NOW + timedelta(hours=25)))
+    assert taken(NOW, keys)
+    assert taken(until, keys)
+    assert not taken(until + timedelta(seconds=20), keys)
+    # The key in between is believed after the second rotation, and the first is not believed anew.
+    assert taken(NOW + timedelta(days=4), second)
+    assert not taken(NOW + timedelta(days=3, hours=1), keys)
+    assert taken(NOW + timedelta(days=300), rotated)
+
+
+def test_a_key_that_somebody_else_has_makes_no_code_that_is_taken() -> None:
+    keys = Keys.new()
+    rotated = keys.rotated(NOW, ["station"]).rotated(NOW, ["station"], believe=False)
+    code = codes.station_code(keys.station, 7, 9, codes.slot_at(NOW))
+    with pytest.raises(codes.CodeForged):
+        codes.read_station_code(rotated.station, code, NOW)
+
+
 def test_a_key_that_the_data_depends_on_is_not_rotated() -> None:
     with pytest.raises(Refusal) as caught:
-        Keys.new().rotated(["phone_index"])
+        Keys.new().rotated(NOW, ["phone_index"])
     assert caught.value.code == "key_fixed"
 
 
@@ -87,7 +128,7 @@ def test_a_number_that_the_file_does_not_hold_is_refused() -> None:
 
 def test_saved_rotations_are_loaded(path: Path) -> None:
     keys = Keys.load_or_create(path)
-    keys.rotated().save(path)
+    keys.rotated(NOW).save(path)
     loaded = Keys.load(path)
     assert loaded.masters[1] == keys.masters[1]
     assert loaded.key_id == 2
@@ -122,6 +163,8 @@ def test_a_missing_file_is_said_to_be_missing(path: Path) -> None:
         lambda document: json.dumps({**document, "masters": {"1": "AAAA"}}),
         lambda document: json.dumps({**document, "masters": {"1": "%%%"}}),
         lambda document: json.dumps({**document, "current": {"kek": 7}}),
+        lambda document: json.dumps({**document, "replaced": {"7": "2026-03-02T01:00:07+00:00"}}),
+        lambda document: json.dumps({**document, "replaced": {"1": "2026-03-02T01:00:07"}}),
         lambda document: json.dumps({**document, "current": None}),
         lambda document: json.dumps(document)[:-20],
     ],
@@ -151,7 +194,7 @@ def test_a_backup_is_private_and_overwrites_nothing(path: Path, tmp_path: Path) 
     assert Keys.load(copy) == keys
     assert copy.stat().st_mode & 0o777 == 0o600
     with pytest.raises(Refusal) as caught:
-        keys.rotated().backup(copy)
+        keys.rotated(NOW).backup(copy)
     assert caught.value.code == "file_exists"
     assert Keys.load(copy) == keys
     assert sorted(os.listdir(tmp_path)) == ["copy.json", "keys"]

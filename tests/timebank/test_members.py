@@ -103,7 +103,7 @@ async def test_new_members_use_the_newest_key_and_old_ones_stay_readable(
     connection: AsyncConnection, city: City
 ) -> None:
     old = await city.add_member(connection, "林一")
-    city.keys = city.keys.rotated()
+    city.keys = city.keys.rotated(MORNING)
     new = await city.add_member(connection, "林二")
     rows = await connection.execute(
         select(member.c.id, member.c.key_id).where(member.c.book_id == city.book_id, member.c.id.in_([old, new]))
@@ -217,7 +217,7 @@ async def test_keys_that_open_nobody_are_refused_at_the_start(
     await members.refuse_strange_keys(connection, new_book, keys)
     city = await build_city(connection, new_book, keys)
     await members.refuse_strange_keys(connection, new_book, keys)
-    rotated = keys.rotated()
+    rotated = keys.rotated(MORNING)
     await members.refuse_strange_keys(connection, new_book, rotated)
     city.keys, city.now = rotated, city.now + timedelta(minutes=1)
     await city.add_member(connection)

@@ -99,7 +99,7 @@ def test_a_cut_text_is_damaged_and_nothing_worse(length: int) -> None:
 def test_rotated_keys_read_the_old_and_write_the_new() -> None:
     keys = Keys.new()
     old = row_of(keys)
-    rotated = keys.rotated(["kek"])
+    rotated = keys.rotated(NOW, ["kek"])
     new = row_of(rotated)
     assert (old.key_id, new.key_id) == (1, 2)
     assert vault.unseal(rotated, old) == vault.unseal(rotated, new) == FIELDS

@@ -12,8 +12,10 @@ from qrcode.constants import ERROR_CORRECT_Q
 
 from timebank import codes
 from timebank.codes import CodeExpired, CodeForged, CodeMalformed, CodeRefused
+from timebank.hourly import HourlyKeys
 
 SECRET, OTHER_SECRET = b"s" * 32, b"t" * 32
+KEYS, OTHER_KEYS = HourlyKeys(SECRET), HourlyKeys(OTHER_SECRET)
 NOW = datetime(2026, 3, 2, 1, 0, 7, tzinfo=UTC)
 SLOT = codes.slot_at(NOW)
 
@@ -25,7 +27,7 @@ moments = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.
 def code_at(now: datetime = NOW, **more: Any) -> str:
     """A station code that is live at `now`."""
     numbers = {"station_number": 7, "device_number": 9, "slot": codes.slot_at(now), **more}
-    return codes.station_code(SECRET, **numbers)
+    return codes.station_code(KEYS, **numbers)
 
 
 @given(st.integers(1, 40), st.data())
@@ -45,7 +47,7 @@ def test_a_foreign_character_spells_no_number(text: str) -> None:
 @given(station_numbers, device_numbers, moments)
 def test_a_station_code_says_what_was_put_in(station_number: int, device_number: int, now: datetime) -> None:
     code = code_at(now, station_number=station_number, device_number=device_number)
-    scan = codes.read_station_code(SECRET, code, now)
+    scan = codes.read_station_code(KEYS, code, now)
     assert (scan.station_number, scan.device_number, scan.slot) == (station_number, device_number, codes.slot_at(now))
     assert (scan.text, scan.occurred_at, scan.source) == (code, now, "live")
 
@@ -91,22 +93,22 @@ def test_any_other_text_is_malformed(text: str) -> None:
 def read(kind: str, text: str) -> Any:
     """What a code of one kind says at NOW."""
     if kind == "station":
-        return codes.read_station_code(SECRET, text, NOW)
+        return codes.read_station_code(KEYS, text, NOW)
     return codes.read_redemption_code(SECRET, text)
 
 
 @pytest.mark.parametrize(("ours", "foreign"), [("S", "ſ"), ("K", "\u212a"), ("1", "ı"), ("1", "１"), ("0", "０")])
 def test_what_only_looks_like_a_character_of_ours_is_foreign(ours: str, foreign: str) -> None:
     code = next(code for number in range(1, 99) if ours in (code := code_at(device_number=number)))
-    assert codes.read_station_code(SECRET, code, NOW)
+    assert codes.read_station_code(KEYS, code, NOW)
     with pytest.raises(CodeMalformed):
-        codes.read_station_code(SECRET, code.replace(ours, foreign), NOW)
+        codes.read_station_code(KEYS, code.replace(ours, foreign), NOW)
 
 
 def test_what_is_too_long_is_not_even_read() -> None:
-    assert codes.read_station_code(SECRET, code_at() + " " * 168, NOW)
+    assert codes.read_station_code(KEYS, code_at() + " " * 168, NOW)
     with pytest.raises(CodeMalformed):
-        codes.read_station_code(SECRET, code_at() + " " * 169, NOW)
+        codes.read_station_code(KEYS, code_at() + " " * 169, NOW)
 
 
 @pytest.mark.parametrize(
@@ -128,38 +130,58 @@ def test_a_code_is_read_however_it_arrives(wrap: str) -> None:
     grouped = "-".join(code[start : start + 4] for start in range(0, len(code), 4))
     spelt = code.replace("0", "O").replace("1", "l")
     for text in (code, code.lower(), grouped, grouped.replace("-", " "), spelt, spelt.replace("l", "I").lower()):
-        scan = codes.read_station_code(SECRET, wrap.format(text), NOW)
+        scan = codes.read_station_code(KEYS, wrap.format(text), NOW)
         assert (scan.text, scan.station_number) == (code, 7)
 
 
 def test_a_code_of_another_key_or_purpose_is_forged() -> None:
     with pytest.raises(CodeForged):
-        codes.read_station_code(OTHER_SECRET, code_at(), NOW)
+        codes.read_station_code(OTHER_KEYS, code_at(), NOW)
     with pytest.raises(CodeForged):
         codes.read_redemption_code(OTHER_SECRET, codes.redemption_code(SECRET, 5))
     body = code_at()[: -codes.MAC_LENGTH]
     with pytest.raises(CodeForged):
-        codes.read_station_code(SECRET, body + codes.mac(SECRET, "redemption", body), NOW)
+        codes.read_station_code(KEYS, body + codes.mac(KEYS.of(9, SLOT), "redemption", body), NOW)
     # One kind is not the other, whatever path it stands under.
     with pytest.raises(CodeMalformed):
-        codes.read_station_code(SECRET, codes.redemption_code(SECRET, 5), NOW)
+        codes.read_station_code(KEYS, codes.redemption_code(SECRET, 5), NOW)
     with pytest.raises(CodeMalformed):
         codes.read_redemption_code(SECRET, f"/R/{code_at()}")
+
+
+def test_the_key_of_an_hour_never_changes() -> None:
+    # Computed once with the openssl command line: HKDF-SHA256, no salt, the info timebank/kiosk/9/492001.
+    keys = HourlyKeys(bytes(range(32)))
+    assert keys.of(9, 492001 * 180).hex() == "d3a7b44de1517c33d0ab8d7aebd2c3982bdae69aa985791a40dff821b1d68db2"
+    assert keys.secret.hex() not in f"{keys} {keys!r}"
+
+
+def test_every_hour_and_device_has_a_key_of_its_own() -> None:
+    handed = KEYS.ahead(9, NOW)
+    assert list(handed) == list(range(SLOT // 180, SLOT // 180 + 24))
+    for hour, key in handed.items():
+        # An hour is as long as its slots say.
+        assert {KEYS.of(9, hour * 180), KEYS.of(9, hour * 180 + 179)} == {key}
+    assert len({*handed.values(), *KEYS.ahead(10, NOW).values(), *OTHER_KEYS.ahead(9, NOW).values()}) == 72
+    # What a device makes by itself is what is read.
+    key, body = handed[SLOT // 180], code_at()[: -codes.MAC_LENGTH]
+    assert body + codes.mac(key, "station", body) == code_at()
+    assert codes.digits_under(key, 7, 9, SLOT) == codes.station_digits(KEYS, 7, 9, SLOT)
 
 
 def test_an_unknown_version_is_malformed_and_not_guessed_at() -> None:
     body = "2" + code_at()[1 : -codes.MAC_LENGTH]
     with pytest.raises(CodeMalformed):
-        codes.read_station_code(SECRET, body + codes.mac(SECRET, "station", body), NOW)
+        codes.read_station_code(KEYS, body + codes.mac(KEYS.of(9, SLOT), "station", body), NOW)
 
 
 def test_forged_is_said_before_expired() -> None:
     old = code_at(NOW - timedelta(days=1))
     with pytest.raises(CodeExpired) as expired:
-        codes.read_station_code(SECRET, old, NOW)
+        codes.read_station_code(KEYS, old, NOW)
     assert expired.value.data == {"slot": codes.slot_at(NOW - timedelta(days=1))}
     with pytest.raises(CodeForged):
-        codes.read_station_code(OTHER_SECRET, old, NOW)
+        codes.read_station_code(OTHER_KEYS, old, NOW)
 
 
 @given(moments)
@@ -168,10 +190,10 @@ def test_a_code_lives_from_one_slot_before_it_to_the_end_of_two_after(shown: dat
     moment = timedelta(microseconds=1)
     first, after = begin - timedelta(seconds=20), begin + timedelta(seconds=60)
     for live in (first, shown, after - moment):
-        assert codes.read_station_code(SECRET, code, live).slot == codes.slot_at(shown)
+        assert codes.read_station_code(KEYS, code, live).slot == codes.slot_at(shown)
     for dead in (first - moment, after, after + timedelta(days=300)):
         with pytest.raises(CodeExpired):
-            codes.read_station_code(SECRET, code, dead)
+            codes.read_station_code(KEYS, code, dead)
 
 
 @given(moments)

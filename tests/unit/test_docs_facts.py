@@ -9,6 +9,7 @@ from typing import TypeGuard
 from api.guards import ACCESS
 from api.sentences import HOLDS
 from timebank import codes, pins, policy
+from timebank.hourly import HourlyKeys
 from timebank.redemptions import ENDED
 from timebank.tables import ROLES
 
@@ -133,7 +134,7 @@ def test_codes_are_laid_out_as_the_page_says() -> None:
         assert sum(int(number) for number in re.findall(r" (\d+)(?: |$)", layout)) + 1 == int(length)
         lengths[name] = int(length)
     assert lengths == {
-        "station code": len(codes.station_code(SECRET, 1, 1, 1)),
+        "station code": len(codes.station_code(HourlyKeys(SECRET), 1, 1, 1)),
         "poster": len(codes.poster_code(SECRET, 1, 1)),
         "member card": len(codes.card_code(SECRET, 1)),
         "redemption code": len(codes.redemption_code(SECRET, 1)),
