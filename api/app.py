@@ -8,7 +8,7 @@ from litestar import Litestar
 from api import guards, health, logs, pages, problems, rest
 from api.edge import Edge
 from api.state import Bank
-from api.worker import end_with_parent, freeze_what_is_loaded
+from api.worker import end_with_parent, freeze_what_is_loaded, when_stopped
 from timebank.settings import from_environment
 
 # The longest honest body: a thousand decisions at once.
@@ -31,6 +31,8 @@ def create_app(bank: Bank | None = None) -> Litestar:
             return
         end_with_parent()
         app.state.bank = await Bank.open(settings)
+        # Before the server waits for its requests to end: those that wait for something to happen never would.
+        when_stopped(app.state.bank.watching.stop)
         freeze_what_is_loaded()
         try:
             yield

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
+from sqlalchemy import Row
 
 from api.arrival import Arrival
 from api.problems import Problem
@@ -36,6 +37,8 @@ class Visitor:
     browser: str | None = None
     """The browser's own random text. It says that two requests come from one browser, and not whose it is."""
     browser_is_new: bool = False
+    kiosk: Row[Any] | None = None
+    """The kiosk that signed this request, where the route is for kiosks; see `api/credentials.py`."""
 
     @property
     def csrf(self) -> str:

@@ -15,6 +15,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import HTTPScope
 
+from api import credentials
 from api.auth import visitor_of
 from api.problems import Problem
 from timebank import trail
@@ -26,7 +27,7 @@ from timebank.records import QUEUE_ROLES
 class Access:
     """Who a route is open to."""
 
-    to: Literal["anybody", "members", "roles", "machine"]
+    to: Literal["anybody", "members", "roles", "machine", "kiosks"]
     roles: tuple[str, ...] = ()
 
 
@@ -34,6 +35,8 @@ ANYBODY = Access("anybody")
 MEMBERS = Access("members")
 # The operator's own machine, for monitoring.
 MACHINE = Access("machine")
+# A tablet that signs each request with its own key; nobody's session opens these.
+KIOSKS = Access("kiosks")
 MANAGERS = Access("roles", QUEUE_ROLES)
 CLERKS = Access("roles", COUNTER_ROLES)
 ADMINS = Access("roles", ("admin",))
@@ -210,6 +213,8 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/stations/{number}/card-scans": MANAGERS,
     "POST /api/v1/stations/{number}/entries": MANAGERS,
     "POST /api/v1/stations/{number}/door-codes": MANAGERS,
+    "POST /api/v1/stations/{number}/kiosks": MANAGERS,
+    "POST /api/v1/kiosks/{device_id}/revocation": MANAGERS,
     "POST /api/v1/stations/{number}/posters": MANAGERS,
     "GET /api/v1/stations/{number}/shifts": MANAGERS,
     "POST /api/v1/stations/{number}/shifts": MANAGERS,
@@ -275,6 +280,11 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/funds/{fund_id}/fillings": ADMINS,
     "GET /api/v1/figures": READERS,
     "GET /api/v1/trail": READERS,
+    # A kiosk's.
+    "GET /api/v1/kiosk": KIOSKS,
+    "GET /api/v1/kiosk/keys": KIOSKS,
+    "GET /api/v1/kiosk/events": KIOSKS,
+    "POST /api/v1/kiosk/card-scans": KIOSKS,
 }
 
 SAFE_METHODS = frozenset({"GET", "OPTIONS"})
@@ -304,6 +314,10 @@ async def admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
         check_numbers(scope["path_params"])
         if method not in SAFE_METHODS:
             check_origin(connection)
+        if access.to == "kiosks":
+            # What it signed is of nobody's session, and for this request alone: there is no token to ask for.
+            await credentials.admit(connection)
+            return
         check_access(connection, access)
         if method not in SAFE_METHODS:
             await check_token(connection)

@@ -13,7 +13,7 @@ import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from api import guards
+from api import credentials, guards
 from api.auth import BROWSER, SESSION
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.sentences import SENTENCES
@@ -153,6 +153,8 @@ def responses(operation: "Operation", access: guards.Access, method: str) -> dic
     hoped: dict[str, Any] = {"description": "Done."}
     if operation.gives is not None:
         hoped["content"] = json_of(operation.gives)
+    if operation.gives_media is not None:
+        hoped["content"] = {operation.gives_media: {"schema": {"type": "string"}}}
     found: dict[str, Any] = {str(operation.status): hoped}
     if operation.gives is CommandAnswer:
         found["202"] = {"description": "Kept; a person decides.", "content": json_of(CommandAnswer)}
@@ -165,6 +167,8 @@ def responses(operation: "Operation", access: guards.Access, method: str) -> dic
         codes |= {"not_signed_in"} | ({"csrf_failed"} if method != "GET" else set())
     if access.to == "roles":
         codes.add("role_not_allowed")
+    if access.to == "kiosks":
+        codes |= set(credentials.REFUSALS)
     by_status: dict[int, list[str]] = {}
     for code in sorted(codes):
         by_status.setdefault(SENTENCES[code].status, []).append(code)
@@ -182,6 +186,8 @@ def security_of(access: guards.Access, method: str) -> list[dict[str, list[str]]
     """What a request has to bring along."""
     if access.to == "anybody":
         return []
+    if access.to == "kiosks":
+        return [{"kiosk": []}]
     return [{"session": [], "csrf": []} if method != "GET" else {"session": []}]
 
 
@@ -200,5 +206,11 @@ def security_schemes() -> dict[str, Any]:
             "in": "header",
             "name": "X-CSRF-Token",
             "description": "What signing in, and `/api/v1/me`, answered.",
+        },
+        "kiosk": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Signed by the kiosk for this request alone, ES256; see docs/reference/kiosk.md.",
         },
     }

@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.recognition import Recognition
+from api.watching import Watching
 from timebank import erasure_list, membership, retention, sms
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import LANES, VERBS, Commits
@@ -34,10 +35,12 @@ class Bank:
     committing: AsyncEngine | None = None
     """The connections of the commits, apart from everybody else's."""
     recognition: Recognition = field(init=False)
+    watching: Watching = field(init=False)
 
     def __post_init__(self) -> None:
         # Whoever sends a command is recognised first, whatever crowd of readers has every other connection.
         self.recognition = Recognition(self.committing or self.engine, self.book_id, self.clock)
+        self.watching = Watching(self.engine, self.book_id)
 
     @property
     def book_id(self) -> int:
@@ -68,6 +71,7 @@ class Bank:
 
     async def close(self) -> None:
         """Finish what was begun: commands that were taken are committed, codes that were asked for are sent."""
+        self.watching.stop()
         if self.jobs is not None:
             await self.jobs.stop()
         await self.commits.stop()

@@ -1,10 +1,14 @@
 """A card that is scanned at a station's desk, with the PIN that was typed or without: pages and programs alike."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
+from sqlalchemy import Row
+
 from api.state import Bank
-from timebank import answers, codes, pins
+from timebank import answers, cards, codes, kiosks, pins
+from timebank.cards import CardRevoked
 from timebank.codes import CodeRefused
 from timebank.pins import Vouched
 from timebank.punches import Punch
@@ -20,12 +24,18 @@ async def card_punch(
     code: str,
     pin: str | None,
     service_kind_id: UUID | None = None,
+    kiosk: Row[Any] | None = None,
+    scanned_at: datetime | None = None,
 ) -> Punch:
-    """The command of a scanned card. The PIN is compared once for each id: sent again, it is not tried again."""
+    """The command of a scanned card. The PIN is compared once for each id: sent again, it is not tried again.
+
+    `kiosk` scanned it, `scanned_at` that moment where it had no network. `invalid` for a moment that is to come.
+    """
     now = bank.clock()
     scan, refusal = None, None
     try:
-        scan = codes.read_card_code(bank.keys.card, code, now)
+        at = kiosks.scanned_at(scanned_at, kiosk.enrolled_at, now) if kiosk else now
+        scan = codes.read_card_code(bank.keys.card, code, at)
     except CodeRefused as refused:
         refusal = refused.code
     vouched = Vouched(None, None)
@@ -45,8 +55,41 @@ async def card_punch(
         refusal=refusal,
         service_kind_id=service_kind_id,
         station_id=station_id,
+        device_id=kiosk.device_id if kiosk else None,
         vouched_by=vouched.vouched_by,
         vouch_refusal=vouched.vouch_refusal,
         # That there was a PIN is chosen; which, is never kept.
-        beside=("pin",) if pin else (),
+        beside=(*(("pin",) if pin else ()), *((f"at:{scanned_at.isoformat()}",) if scanned_at else ())),
+    )
+
+
+async def kiosk_punch(
+    bank: Bank,
+    kiosk: Row[Any],
+    *,
+    id: UUID,
+    kind: Literal["in", "out"],
+    code: str,
+    pin: str | None,
+    scanned_at: datetime | None,
+) -> Punch:
+    """The command of a card that a kiosk scanned: in its holder's name, and the kiosk stands beside it.
+
+    Raises CodeRefused for what is no card, `card_revoked` for one that never was, and as `card_punch`.
+    """
+    number = codes.read_card_code(bank.keys.card, code, bank.clock()).card_number
+    async with bank.engine.connect() as connection:
+        holder = (await cards.holders(connection, bank.book_id, {number})).get(number or 0)
+    if holder is None:
+        raise CardRevoked()
+    return await card_punch(
+        bank,
+        id=id,
+        actor_id=holder.member_id,
+        station_id=kiosk.station_id,
+        kind=kind,
+        code=code,
+        pin=pin,
+        kiosk=kiosk,
+        scanned_at=scanned_at,
     )

@@ -1,11 +1,14 @@
 """A serving process: it ends when the service that started it ends, however that ends."""
 
+import asyncio
 import ctypes
 import gc
 import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
 
 PR_SET_PDEATHSIG = 1
 
@@ -31,3 +34,21 @@ def freeze_what_is_loaded() -> None:
     through all that was imported, which never becomes garbage (a tenth of a busy worker's time, in long pauses)."""
     gc.collect()
     gc.freeze()
+
+
+def when_stopped(call: Callable[[], None]) -> None:
+    """Call in the running loop, also, when this process is told to stop; what else happens then stays as it is."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def heard(
+            number: int, frame: FrameType | None, before: object = before, loop: asyncio.AbstractEventLoop = loop
+        ) -> None:
+            loop.call_soon_threadsafe(call)
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, heard)
+        # As the loop has it: no system call fails because of the signal.
+        signal.siginterrupt(number, False)

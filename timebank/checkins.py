@@ -18,6 +18,9 @@ from timebank.grounds import Ground, judge
 from timebank.hourly import HourlyKeys
 from timebank.punches import NO_DIGITS, Punch, Sitting, ending, leaving, sit
 
+# What may have been scanned without a network, some time before it is sent: a member's phone, a kiosk.
+SENT_LATER = ("late", "card")
+
 
 async def check_in(
     connection: AsyncConnection,
@@ -86,9 +89,9 @@ def arrive(sitting: Sitting, command: Punch) -> Answer:
     assert command.scan is not None  # noqa: S101  refused otherwise
     place, at = ground.place, command.scan.occurred_at
     open_one = sitting.present.get(ground.member_id)
-    # A code that is sent late does not end what began after it.
+    # What is sent late does not end what began after it.
     if open_one is not None and (
-        open_one["station_id"] == place.id or (ground.source == "late" and open_one["started_at"] > at)
+        open_one["station_id"] == place.id or (ground.source in SENT_LATER and open_one["started_at"] > at)
     ):
         add_punch(sitting, command, ground, ["already_in"])
         facts = {"attendance_id": open_one["id"], "at": open_one["started_at"]}
@@ -121,7 +124,7 @@ def leave(sitting: Sitting, command: Punch) -> Answer:
         return ground
     assert command.scan is not None  # noqa: S101  refused otherwise
     place, at = ground.place, command.scan.occurred_at
-    late = ground.source == "late"
+    late = ground.source in SENT_LATER
     ends = completing.ends(sitting, ground.member_id, place.id, at, late=late)
     stay = None if ends else completing.stay_at(sitting.unconfirmed, ground.member_id, place.id, at)
     if not ends and stay is None:

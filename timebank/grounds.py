@@ -42,9 +42,12 @@ def judge(sitting: Sitting, command: Punch) -> Answer | Ground:
     member_id = subject_id(command, sitting.holders)
     if member_id not in sitting.active:
         return Answer("member_suspended")
-    if scan.source == "card" and (place is None or (command.actor_id, place.id) not in sitting.managers):
+    by_hand = scan.source == "card" and command.device_id is None
+    if by_hand and (place is None or (command.actor_id, place.id) not in sitting.managers):
         return Answer("role_not_allowed")
-    device_id, slot = place.device_id if scan.device_number is not None and place is not None else None, scan.slot
+    device_id, slot = command.device_id, scan.slot
+    if scan.device_number is not None and place is not None:
+        device_id = place.device_id
     if scan.digits is not None:
         shown = None
         if place is not None and scan.source == "digits":
@@ -106,7 +109,8 @@ def vouches_for_own(
 ) -> Answer | None:
     """Nobody vouches for himself or his household: not by scanning their card, not by visiting them."""
     other = visit or holder
-    if other is None:
+    # A kiosk vouches, and it is nobody.
+    if other is None or command.device_id is not None:
         return None
     household_id = sitting.households.get(command.actor_id)
     if other.member_id == command.actor_id or (household_id is not None and other.household_id == household_id):

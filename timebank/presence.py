@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, select
+from sqlalchemy import ARRAY, Row, Select, Text, Uuid, and_, any_, cast, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.tables import attendance, punch, shift
@@ -34,3 +34,19 @@ async def who_is_in(
     )
     rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
     return rows
+
+
+async def marks(connection: AsyncConnection, book_id: int, station_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """For each station a text that is another one as soon as somebody comes or goes."""
+    people = func.bit_xor(func.hashtextextended(cast(attendance.c.id, Text), 0))
+    query = (
+        select(attendance.c.station_id, func.count().label("number"), people.label("people"))
+        .where(
+            attendance.c.book_id == book_id,
+            attendance.c.station_id == any_(literal(list(station_ids), ARRAY(Uuid))),
+            attendance.c.state == "open",
+        )
+        .group_by(attendance.c.station_id)
+    )
+    found = {row.station_id: f"{row.number} {row.people}" for row in await connection.execute(query)}
+    return {station_id: found.get(station_id, "0") for station_id in station_ids}

@@ -33,7 +33,8 @@ class Punch:
     what it said when it was read, and `refusal` why it said nothing (exactly one of the two is set); a repetition that
     comes after the code's life still gets the first answer.
 
-    `station_id` is where a card is shown, or whose home visit it is. `vouched_by`: the member's PIN was typed and is
+    `station_id` is where a card is shown, or whose home visit it is. `device_id`: the station's kiosk scanned it, which
+    was recognised by its own key, and it is sent in the holder's name. `vouched_by`: the member's PIN was typed and is
     right; `vouch_refusal`: why it does not vouch.
     """
 
@@ -47,6 +48,7 @@ class Punch:
     phone_id: UUID | None = None
     phone_time: datetime | None = None
     station_id: UUID | None = None
+    device_id: UUID | None = None
     vouched_by: Literal["pin"] | None = None
     vouch_refusal: str | None = None
     beside: tuple[str, ...] = ()

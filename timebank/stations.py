@@ -303,6 +303,32 @@ async def enrol_device(
     if kind not in DEVICE_KINDS:
         raise Invalid(field="kind", reason="unknown")
     await require(connection, book_id, station_id, actor_id, now)
+    return await add_device(
+        connection,
+        book_id,
+        station_id=station_id,
+        kind=kind,
+        name=name,
+        id=id,
+        now=now,
+        public_key=public_key,
+        actor_id=actor_id,
+    )
+
+
+async def add_device(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    station_id: UUID,
+    kind: str,
+    name: str,
+    id: UUID,
+    now: datetime,
+    public_key: bytes | None,
+    actor_id: UUID | None,
+) -> Row[Any]:
+    """The row of a new device. Whether the actor may add one is asked before."""
     values = {
         "book_id": book_id,
         "id": id,
@@ -338,9 +364,16 @@ async def revoke_device(
         await require(connection, book_id, row.station_id, actor_id, now)
     except NotFound:
         raise NotFound(kind="device") from None
+    await take_out(connection, book_id, row, now=now, actor_id=actor_id)
+
+
+async def take_out(
+    connection: AsyncConnection, book_id: int, row: Row[Any], *, now: datetime, actor_id: UUID | None
+) -> None:
+    """Revoke a device. Whether the actor may is asked before; one that is revoked already is left alone."""
     revoked = await connection.execute(
         update(device)
-        .where(device.c.book_id == book_id, device.c.id == device_id, device.c.revoked_at.is_(None))
+        .where(device.c.book_id == book_id, device.c.id == row.id, device.c.revoked_at.is_(None))
         .values(revoked_at=now)
     )
     if revoked.rowcount:
@@ -350,7 +383,7 @@ async def revoke_device(
             actor_id=actor_id,
             action="device.revoke",
             subject_kind="device",
-            subject_id=device_id,
+            subject_id=row.id,
             after={"number": row.number},
             now=now,
         )

@@ -73,6 +73,8 @@ class Operation:
     query: tuple[str, ...] = ()
     takes_media: tuple[str, ...] = ()
     """What a file may be called that is the whole body."""
+    gives_media: str | None = None
+    """What the answer is where it is no JSON."""
 
 
 def reading(path: str, operation: Operation) -> Callable[[Handler], HTTPRouteHandler]:

@@ -160,7 +160,9 @@ async def test_the_description_is_whole(town: Town) -> None:
                 for code in content["schema"].get("properties", {}).get("code", {}).get("enum", [])
             }
             assert codes <= set(SENTENCES)
-            assert ("not_signed_in" in codes) == bool(operation["security"]), (path, method)
+            of_kiosk = operation["security"] == [{"kiosk": []}]
+            assert ("credential_forged" in codes) == of_kiosk, (path, method)
+            assert ("not_signed_in" in codes) == bool(operation["security"] and not of_kiosk), (path, method)
             assert method == "get" or "cross_site" in codes
             named = set(re.findall(r"\{(\w+)\}", path))
             assert named == {each["name"] for each in operation["parameters"] if each["in"] == "path"}
@@ -177,7 +179,7 @@ def test_shapes_refuse_what_nobody_reads(town: Town) -> None:
 
 def test_the_reference_of_routes_is_the_table_of_guards() -> None:
     page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
-    words = {"anybody": "anybody", "members": "members", "machine": "this machine"}
+    words = {"anybody": "anybody", "members": "members", "machine": "this machine", "kiosks": "a kiosk"}
     documented = {route: cells[0] for route, cells in rows(page).items() if " /" in route}
     assert documented == {
         route: words.get(access.to) or " or ".join(access.roles)
