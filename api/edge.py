@@ -31,7 +31,7 @@ POLICY = (content_policy.HEADER.encode(), content_policy.USUAL.encode())
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 NO_STORE = (b"cache-control", b"no-store")
 # What is the same for everybody: nobody is looked up, no cookie is set.
-IMPERSONAL = ("/static/", "/health/", "/metrics")
+IMPERSONAL = ("/static/", "/health/", "/metrics", "/offline", "/service-worker.js")
 PATH_LIMIT = 2000
 
 Observe = Callable[[str, str, int, float], None]

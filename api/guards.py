@@ -47,6 +47,9 @@ ACCESS: dict[str, Access] = {
     # Pages: the door.
     "GET /": ANYBODY,
     "GET /static/{digest}/{name}": ANYBODY,
+    "GET /offline": ANYBODY,
+    "GET /outbox.json": ANYBODY,
+    "GET /service-worker.js": ANYBODY,
     "GET /sign-in": ANYBODY,
     "POST /sign-in": ANYBODY,
     "POST /sign-in/code": ANYBODY,

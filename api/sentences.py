@@ -85,6 +85,11 @@ SENTENCES: dict[str, Sentence] = {
     "second_person_needed": Sentence(
         403, "须由提出者以外的另一位管理员办理。", "Another administrator than the one who asked has to carry this out."
     ),
+    "other_member": Sentence(
+        403,
+        "这条记录属于另一位成员，请由其本人登录后发送。",
+        "This was kept for another member; they send it themselves.",
+    ),
     "kind_fixed": Sentence(
         409,
         "全市统一的服务项目不能改名或停用，只能调整顺序。",

@@ -16,7 +16,15 @@ from api.auth import visitor_of
 from api.problems import Problem
 from api.state import bank_of
 from timebank import scans
-from timebank.codes import CodeExpired, CodeForged, CodeMalformed, CodeRefused, Scan, read_station_code
+from timebank.codes import (
+    CodeExpired,
+    CodeForged,
+    CodeMalformed,
+    CodeRefused,
+    Scan,
+    read_late_code,
+    read_station_code,
+)
 from timebank.ids import EPOCH
 from timebank.scans import Sent
 
@@ -49,8 +57,11 @@ def issue(connection: AnyConnection, code: str, now: datetime) -> str:
     return jwt.encode(claims, keys.ticket[keys.ticket_kid], ALGORITHM, headers={"kid": keys.ticket_kid})
 
 
-def read(connection: AnyConnection, ticket: str, now: datetime) -> Scan:
-    """What was scanned, and when. Raises CodeMalformed, CodeForged or CodeExpired, like reading a code does."""
+def read(connection: AnyConnection, ticket: str, now: datetime, *, late: bool = False) -> Scan:
+    """What was scanned, and when. Raises CodeMalformed, CodeForged or CodeExpired, like reading a code does.
+
+    `late`: it was sent from a phone that had no network meanwhile. Past its ten minutes, it is what its code is.
+    """
     keys = bank_of(connection).keys
     if len(ticket) > LENGTH_LIMIT or not looks_like_one(ticket):
         raise CodeMalformed()
@@ -74,6 +85,8 @@ def read(connection: AnyConnection, ticket: str, now: datetime) -> Scan:
     if claims["browser"] != browser_of(connection):
         raise CodeForged()
     if now >= ends_at:
+        if late:
+            return read_late_code(keys.station, str(claims["code"]), now)
         raise CodeExpired()
     # The code was live at that moment, and is read as of then.
     return read_station_code(keys.station, str(claims["code"]), scanned_at)
@@ -84,7 +97,7 @@ def try_read(connection: AnyConnection, sent: Sent, now: datetime) -> tuple[Scan
     if not looks_like_one(sent.code):
         return scans.try_read(bank_of(connection).keys, sent, now)
     try:
-        return read(connection, sent.code, now), None
+        return read(connection, sent.code, now, late=sent.late), None
     except CodeRefused as refused:
         return None, refused.code
 

@@ -29,12 +29,16 @@ async def card_punch(
 ) -> Punch:
     """The command of a scanned card. The PIN is compared once for each id: sent again, it is not tried again.
 
-    `kiosk` scanned it, `scanned_at` that moment where it had no network. `invalid` for a moment that is to come.
+    `kiosk` scanned it. `scanned_at`: when, where there was no network, by the kiosk's clock, or by the sender's own.
+    `invalid` for a moment of a kiosk's that is to come.
     """
     now = bank.clock()
     scan, refusal = None, None
     try:
-        at = kiosks.scanned_at(scanned_at, kiosk.enrolled_at, now) if kiosk else now
+        if kiosk is not None:
+            at = kiosks.scanned_at(scanned_at, kiosk.enrolled_at, now)
+        else:
+            at = codes.kept_since(scanned_at, now)
         scan = codes.read_card_code(bank.keys.card, code, at)
     except CodeRefused as refused:
         refusal = refused.code
@@ -56,6 +60,8 @@ async def card_punch(
         service_kind_id=service_kind_id,
         station_id=station_id,
         device_id=kiosk.device_id if kiosk else None,
+        # A kiosk keeps the bank's time; anything else is a witness of its own, who may be asked.
+        phone_time=None if kiosk else scanned_at,
         vouched_by=vouched.vouched_by,
         vouch_refusal=vouched.vouch_refusal,
         # That there was a PIN is chosen; which, is never kept.

@@ -39,6 +39,8 @@ SLOTS_BEFORE, SLOTS_AFTER = 2, 1
 DIGIT_SLOTS = 2
 # How long after its slot a station code is still evidence, when a phone had no network.
 LATE = timedelta(hours=72)
+# What arrives so soon after a card was scanned is counted as scanned when it arrives.
+AT_ONCE = timedelta(minutes=2)
 STATION_LENGTH = 32
 POSTER_LENGTH = 24
 CARD_LENGTH = 26
@@ -236,6 +238,18 @@ def read_card_code(secret: bytes, text: str, now: datetime, source: str = "card"
     """What an authentic card says; raises CodeMalformed or CodeForged. Whose it is, the tables know."""
     body = open_code(secret, "card", text, CARD_LENGTH)
     return Scan(text=normalise(text), card_number=decode(body[1:]), occurred_at=now, source=source)
+
+
+def kept_since(scanned_at: datetime | None, now: datetime) -> datetime:
+    """When a card was scanned that arrives `now`: by the scanner's clock, when that is over `AT_ONCE` ago, else now.
+
+    Raises CodeExpired after `LATE`: no scan is kept for longer.
+    """
+    if scanned_at is None or scanned_at > now - AT_ONCE:
+        return now
+    if now - scanned_at > LATE:
+        raise CodeExpired()
+    return scanned_at
 
 
 def redemption_code(secret: bytes, number: int) -> str:

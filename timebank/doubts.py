@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import policy
 from timebank.clock import local_day, month_start
-from timebank.codes import SLOT_SECONDS, Scan
+from timebank.codes import AT_ONCE, SLOT_SECONDS, Scan
 from timebank.policy import Rules
 from timebank.rows import Query
 
@@ -205,8 +205,12 @@ def of_scan(batch: Batch, command: Scanned, ground: Grounds) -> list[str]:
         if known.late[member_id] > rules.late_per_month:
             found.append("over_quota")
     online_at = known.online.get(member_id) if late else None
-    if (online_at is not None and online_at > at) or policy.clock_in_doubt(
-        command.phone_time, at, batch.now, late=late, rules=rules
+    # A card that a desk kept for want of a network has its scanner's clock for a witness, and no other.
+    kept = ground.source == "card" and command.phone_time is not None and at <= batch.now - AT_ONCE
+    if (
+        kept
+        or (online_at is not None and online_at > at)
+        or policy.clock_in_doubt(command.phone_time, at, batch.now, late=late, rules=rules)
     ):
         found.append("clock_doubt")
     return found

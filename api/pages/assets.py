@@ -31,11 +31,26 @@ def media_type(name: str) -> str:
     return TYPES[Path(name).suffix]
 
 
+BUILT = frozenset(path.name for path in SCRIPTS.iterdir()) if SCRIPTS.is_dir() else frozenset()
+
+
 @cache
 def static(name: str) -> str:
-    """The address of one of our own files. It changes with the file, so that browsers may keep it for ever."""
-    digest = hashlib.sha256(FILES[name]).hexdigest()[:12]
+    """The address of one of our own files. It changes with the file, so that browsers may keep it for ever.
+
+    Scripts load each other by their names alone, so all of them change their addresses together.
+    """
+    digest = build_digest() if name in BUILT else hashlib.sha256(FILES[name]).hexdigest()[:12]
     return f"/static/{digest}/{name}"
+
+
+@cache
+def build_digest() -> str:
+    """What all scripts together are known by."""
+    found = hashlib.sha256()
+    for name in sorted(BUILT & FILES.keys()):
+        found.update(hashlib.sha256(FILES[name]).digest())
+    return found.hexdigest()[:12]
 
 
 def refuse_unbuilt() -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api import content_policy
 from api.auth import visitor_of
 from api.language import OWN_NAMES, TAGS, Language, language, mark
+from api.pages.assets import build_digest
 from api.pages.environment import environment
 from api.problems import Problem, locale_of
 from api.sentences import sentence
@@ -73,6 +74,8 @@ class Frame:
     other_language_name: str
     today: date
     demo_time: datetime | None
+    member_id: UUID | None
+    worker: str
 
 
 class Shown(NamedTuple):
@@ -143,6 +146,8 @@ def frame(request: AnyRequest, way: str) -> Frame:
         other_language_name=OWN_NAMES[other],
         today=spoken.to_day(now),
         demo_time=now if bank.settings.demo else None,
+        member_id=visitor.session.member_id if visitor.session else None,
+        worker=f"/service-worker.js?language={spoken.tag}&version={build_digest()}",
     )
 
 

@@ -15,7 +15,10 @@ HOLDS = {
     "mass_checkout": mark("Many people checked out in the same moment. Ask whether all of them were there."),
     "drawn": mark("Nothing is wrong with this record. One in twenty is drawn so that somebody looks."),
     "over_quota": mark("More was entered or sent late this month than the rules allow. A second person approves it."),
-    "clock_doubt": mark("The phone's clock was wrong, or the scan was sent late from a phone that was online."),
+    "clock_doubt": mark(
+        "The phone's clock was wrong, the scan was sent late from a phone that was online, or a card was scanned "
+        "without a network."
+    ),
     "poster_alone": mark("Only the printed poster was scanned. Say whether you saw the volunteer there."),
     "unconfirmed": mark("The check-out was forgotten. Enter the time that was really served."),
 }

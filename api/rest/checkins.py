@@ -7,7 +7,8 @@ from litestar import Response
 from msgspec import Meta
 
 from api import tickets
-from api.auth import member_of
+from api.auth import member_of, visitor_of
+from api.problems import Problem
 from api.rest.operation import (
     Answered,
     AnyRequest,
@@ -35,6 +36,7 @@ REFUSALS = (
     "poster_revoked",
     "station_closed",
     "member_suspended",
+    "other_member",
     "digits_wrong",
     "try_later",
     "own_record",
@@ -70,7 +72,8 @@ class Scan(Body, frozen=True):
     """What was scanned, its address or the bare code: the station's screen, a ticket of it, the station's poster, or,
     on a home visit, the resident's card. Empty where only digits were typed."""
     late: bool = False
-    """The screen was scanned when it showed this code, and there was no network: the slot is the time."""
+    """The screen was scanned when it showed this code, and there was no network: the slot is the time. With a ticket:
+    what arrives after its ten minutes counts like its code."""
     digits: Digits | None = None
     """The six that the screen shows now, with the poster's code or with `station_number`."""
     station_number: StationNumber | None = None
@@ -84,6 +87,8 @@ class Scan(Body, frozen=True):
     """The phone's own random number, the same for everybody who uses it."""
     phone_time: Moment | None = None
     """The phone's clock."""
+    member_id: UUID | None = None
+    """Whose scan it is, where it was kept on a phone: sent by anybody else, it is refused and nothing is remembered."""
 
 
 @writing("/tickets", Operation(Ticket, TicketRequest, 201, READING))
@@ -117,6 +122,7 @@ async def check_out(request: AnyRequest) -> Response[Any]:
 async def punch(request: AnyRequest, *, leaving: bool) -> Punch:
     """What the body says, with the code read as of now, or of its ticket's moment."""
     body, bank = await body_of(request, Scan), bank_of(request)
+    check_sender(request, body.member_id)
     sent = Sent(
         code=body.code,
         late=body.late,
@@ -133,11 +139,18 @@ async def punch(request: AnyRequest, *, leaving: bool) -> Punch:
         scan=scan,
         refusal=refusal,
         service_kind_id=body.service_kind_id,
-        phone_id=body.phone_id,
+        # What was kept in a browser comes from that browser, as its forms do.
+        phone_id=visitor_of(request).phone_id if body.member_id else body.phone_id,
         phone_time=moment("phone_time", body.phone_time),
         station_id=body.station_id,
         beside=sent.beside(),
     )
+
+
+def check_sender(request: AnyRequest, member_id: UUID | None) -> None:
+    """Raise `other_member` when what was kept on a phone for one member is sent by another: their time is theirs."""
+    if member_id is not None and member_id != member_of(request).member_id:
+        raise Problem("other_member")
 
 
 handlers = [issue, check_in, check_out]

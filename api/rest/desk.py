@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from api.auth import member_of
 from api.problems import Problem
-from api.rest.checkins import Code, Digits
+from api.rest.checkins import Code, Digits, check_sender
 from api.rest.operation import (
     Answered,
     AnyRequest,
@@ -41,6 +41,8 @@ Reason = Annotated[str, Meta(max_length=500)]
 SCANNED = (
     "code_malformed",
     "code_forged",
+    "code_expired",
+    "other_member",
     "card_revoked",
     "station_closed",
     "member_suspended",
@@ -86,6 +88,11 @@ class CardScan(Body, frozen=True):
     """The member's PIN, typed by the member: with it the scan is of grade A, without it of grade B until the member
     confirms it from their own phone."""
     service_kind_id: UUID | None = None
+    scanned_at: Moment | None = None
+    """When, by the sender's clock, where there was no network; within 72 hours. What is under two minutes old counts
+    as scanned now, and anything else is looked at."""
+    member_id: UUID | None = None
+    """Who scanned it, where it was kept: sent by anybody else, it is refused and nothing is remembered."""
 
 
 class Entry(Body, frozen=True):
@@ -238,7 +245,9 @@ async def people(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
 @writing("/stations/{number:int}/card-scans", Operation(CommandAnswer, CardScan, 201, SCANNED))
 async def scan_card(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """Check a member in or out by the card that they show at the station. `data` as for a check-in or check-out."""
-    body, place = await body_of(request, CardScan), await station_at(request, number)
+    body = await body_of(request, CardScan)
+    check_sender(request, body.member_id)
+    place = await station_at(request, number)
     command = await card_punch(
         bank_of(request),
         id=command_id(body.id),
@@ -248,6 +257,7 @@ async def scan_card(request: AnyRequest, number: FromPath[int]) -> Response[Any]
         code=body.code,
         pin=body.pin,
         service_kind_id=body.service_kind_id,
+        scanned_at=moment("scanned_at", body.scanned_at),
     )
     commits = bank_of(request).commits
     committer = commits.check_in if body.kind == "in" else commits.check_out

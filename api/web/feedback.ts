@@ -37,5 +37,6 @@ export function signal(good: boolean): void {
     tone(220, 0, 0.18);
     tone(196, 0.22, 0.25);
   }
-  navigator.vibrate?.(good ? 60 : [90, 60, 90]);
+  // A page that nobody has touched yet may not.
+  if (navigator.userActivation?.hasBeenActive ?? true) navigator.vibrate?.(good ? 60 : [90, 60, 90]);
 }

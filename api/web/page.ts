@@ -7,6 +7,9 @@ export function need<Found extends Element = HTMLElement>(selector: string, with
   return found;
 }
 
+/** The reader's language, for numbers and times: the same English as the pages' own. */
+export const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+
 /** Fetches, and gives up after so many milliseconds. Older phones have no AbortSignal.timeout. */
 export async function fetchWithin(milliseconds: number, address: string, options: RequestInit = {}): Promise<Response> {
   const stop = new AbortController();

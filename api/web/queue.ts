@@ -1,8 +1,5 @@
 // The button says how many records it verifies, and how much time, while ticks come and go.
-import { need } from "./page";
-
-// The same English as the pages' own: "2 hrs".
-const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+import { language, need } from "./page";
 
 const unit = (value: number, name: string): string =>
   new Intl.NumberFormat(language, { style: "unit", unit: name, unitDisplay: "short" }).format(value);

@@ -113,12 +113,23 @@ class Scanner {
   }
 
   private async look(stream: MediaStream): Promise<void> {
-    const { decode } = await import("./decoder");
-    while (this.stream === stream) {
+    const decode = await this.decoder();
+    while (decode && this.stream === stream) {
       const picture = document.hidden ? null : this.picture();
       const text = picture ? await decode(picture).catch(() => null) : null;
       if (this.stream === stream && text) this.take(text);
       await new Promise((next) => setTimeout(next, pauseMilliseconds));
+    }
+  }
+
+  /** What reads codes; fetched now, and null where there is no network and it was never fetched before. */
+  private async decoder(): Promise<((picture: ImageData) => Promise<string | null>) | null> {
+    try {
+      return (await import("./decoder")).decode;
+    } catch {
+      this.close();
+      this.say("bad", this.words.missing);
+      return null;
     }
   }
 

@@ -1,5 +1,6 @@
 """What a volunteer does at a station's screen."""
 
+import re
 from uuid import UUID
 
 from playwright.sync_api import Page
@@ -19,7 +20,13 @@ def confirm(page: Page, service: Service) -> None:
     share = policy.Rules(rate_points_per_hour={}).draw_percent
     while policy.drawn(service.keys.draw, UUID(page.input_value("form[action='/check-in'] [name=id]")), share):
         page.reload()
+    press(page)
+
+
+def press(page: Page) -> None:
+    """Press the button, and wait for the page of the answer: the scan is kept before it is sent."""
     page.click("form[action='/check-in'] button")
+    page.wait_for_url(re.compile(r"/check-in/[0-9a-f-]{36}"))
 
 
 def serve(opened: Open, service: Service, station: int, minutes: int) -> None:
@@ -37,4 +44,4 @@ def serve(opened: Open, service: Service, station: int, minutes: int) -> None:
         screen.reload()
         code = scan(screen)
     phone.goto(code)
-    phone.click("form[action='/check-in'] button")
+    press(phone)

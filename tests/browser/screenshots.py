@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.bank import Service, started
 from tests.browser.people import DESK, PHONE, Watched, launched, read_picture
+from tests.browser.scanning import press
 from tests.tools import find_chromium
 
 LANGUAGES = ("zh-CN", "en")
@@ -103,26 +104,29 @@ def volunteer(camera: Photographer, page: Page, screen: Page) -> None:
     camera.take(page, "volunteer-confirm-in")
     second = page.context.new_page()
     second.goto(scan(screen))
-    page.click("form[action='/check-in'] button")
+    press(page)
     camera.take(page, "volunteer-done-in")
-    second.click("form[action='/check-in'] button")
+    press(second)
     camera.take(second, "volunteer-held")
     camera.service.pass_time(minutes=95)
     camera.go(page, "/", "volunteer-serving")
     screen.goto(f"{camera.service.address}/stations/2/screen")
     page.goto(scan(screen))
     camera.take(page, "volunteer-confirm-elsewhere")
-    page.click("form[action='/check-in'] button")
+    press(page)
     camera.take(page, "volunteer-done-elsewhere")
     camera.service.pass_time(minutes=130)
     screen.reload()
     page.goto(scan(screen))
     camera.take(page, "volunteer-confirm-out")
     second.goto(page.url)
-    page.click("form[action='/check-in'] button")
+    press(page)
     camera.take(page, "volunteer-done-out")
-    camera.service.pass_time(minutes=15)
-    second.click("form[action='/check-in'] button")
+    press(second)
+    camera.take(second, "volunteer-nothing-open")
+    second.goto(f"{camera.service.address}/check-in/digits?digits=000000")
+    second.fill("#station_number", "1")
+    press(second)
     camera.take(second, "volunteer-refused")
     page.goto(second.url)
     page.goto(f"{camera.service.address}/stations/1/screen")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.bank import Service
+from tests.browser.bank import Service, started
 from tests.browser.clips import record
 from tests.browser.people import DESK, FLAGS, PHONE, Open, Watched, read_picture
 from tests.browser.scanning import scan
@@ -26,6 +26,13 @@ MediaStreamTrack.prototype.applyConstraints = async function (wanted) { window.l
 """
 
 Filmed = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A bank of this module's own: who is in when it ends is nobody else's affair."""
+    with started(tmp_path_factory.mktemp("bank")) as service:
+        yield service
 
 
 @pytest.fixture
