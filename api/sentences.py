@@ -75,6 +75,11 @@ SENTENCES: dict[str, Sentence] = {
     "member_suspended": Sentence(
         403, "您的账号已暂停使用，请联系管理员。", "Your membership is suspended; please ask your station."
     ),
+    "consent_withdrawn": Sentence(
+        403,
+        "您已撤回“志愿服务记录”的同意，请先在“我的个人信息”中重新同意。",
+        "You withdrew your consent to having service recorded; give it again on the page My data.",
+    ),
     "checked_in": Sentence(
         409, "两人中有人正在签到服务，请待签退后再合并。", "One of the two is checked in now; wait for the check-out."
     ),

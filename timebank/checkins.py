@@ -37,8 +37,8 @@ async def check_in(
 
     Held: `already_in`, `poster_alone`, whose attendance begins all the same. Refused: `code_malformed`, `code_forged`,
     `code_expired`, `device_revoked`, `card_revoked`, `poster_revoked`, `station_closed`, `member_suspended`,
-    `role_not_allowed`, `digits_wrong`, `try_later`, `pin_wrong`, `pin_locked`, `pin_missing`, `own_record`,
-    `not_found` (service kind, station), `id_reused`.
+    `consent_withdrawn`, `role_not_allowed`, `digits_wrong`, `try_later`, `pin_wrong`, `pin_locked`, `pin_missing`,
+    `own_record`, `not_found` (service kind, station), `id_reused`.
 
     `draw` is the key of the random draw; `station` and `door` are the keys of digits, where digits are taken.
     """
@@ -176,8 +176,7 @@ def add_punch(sitting: Sitting, command: Punch, ground: Ground, holds: list[str]
         "code": command.scan.text,
         "slot": ground.slot,
         "entered_by": command.actor_id if command.actor_id != ground.member_id else None,
-        "phone_id": command.phone_id,
-        "phone_time": command.phone_time,
+        **kept_of_phone(sitting, command, ground.member_id),
         "occurred_at": command.scan.occurred_at,
         "recorded_at": sitting.now,
         "holds": holds,
@@ -187,6 +186,13 @@ def add_punch(sitting: Sitting, command: Punch, ground: Ground, holds: list[str]
     }
     sitting.punches.append(row)
     return row
+
+
+def kept_of_phone(sitting: Sitting, command: Punch, member_id: UUID) -> dict[str, Any]:
+    """Which phone it was and what its clock said, unless the member does not want that kept."""
+    if "location" in sitting.refused.get(member_id, ()):
+        return {"phone_id": None, "phone_time": None}
+    return {"phone_id": command.phone_id, "phone_time": command.phone_time}
 
 
 async def finish(connection: AsyncConnection, book_id: int, sitting: Sitting) -> None:

@@ -42,6 +42,8 @@ def judge(sitting: Sitting, command: Punch) -> Answer | Ground:
     member_id = subject_id(command, sitting.holders)
     if member_id not in sitting.active:
         return Answer("member_suspended")
+    if command.kind == "in" and "service" in sitting.refused.get(member_id, ()):
+        return Answer("consent_withdrawn")
     by_hand = scan.source == "card" and command.device_id is None
     if by_hand and (place is None or (command.actor_id, place.id) not in sitting.managers):
         return Answer("role_not_allowed")

@@ -55,8 +55,8 @@ async def enter(
     """Enter services; each becomes a record of grade C that waits. `ok` carries `attendance_id` (the record's id),
     `minutes`, `grade`, and `holds` where somebody else has to approve.
 
-    Refused: `role_not_allowed`, `not_found` (member, service kind), `member_suspended`, `own_record`, `reason_missing`,
-    `minutes_invalid`, `id_reused`.
+    Refused: `role_not_allowed`, `not_found` (member, service kind), `own_record`, `member_suspended`,
+    `consent_withdrawn`, `reason_missing`, `minutes_invalid`, `id_reused`.
     """
 
     async def decide(fresh: list[Enter]) -> list[Answer]:
@@ -197,7 +197,9 @@ def may_enter(sitting: Sitting, actor_id: UUID, station_id: UUID, person: Row[An
     household_id = sitting.households.get(actor_id)
     if person.id == actor_id or (household_id is not None and person.household_id == household_id):
         return Answer("own_record")
-    return Answer("member_suspended") if person.state == "suspended" else None
+    if person.state == "suspended":
+        return Answer("member_suspended")
+    return Answer("consent_withdrawn") if "service" in person.refused else None
 
 
 def is_reason(reason: str) -> bool:

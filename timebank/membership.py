@@ -138,6 +138,21 @@ async def edit(
     `access.require_over`), `phone_taken`, `invalid`.
     """
     row = await locked(connection, book_id, member_id, actor_id, now)
+    await apply(connection, book_id, keys, row, changes, now=now, actor_id=actor_id)
+
+
+async def apply(
+    connection: AsyncConnection,
+    book_id: int,
+    keys: Keys,
+    row: Row[Any],
+    changes: Changes,
+    *,
+    now: datetime,
+    actor_id: UUID | None,
+) -> None:
+    """Make the changes to a member whose row is locked, for an actor who was found to be allowed to."""
+    member_id = row.id
     old = vault.unseal(keys, row) or {}
     fields: dict[str, Any] = {
         "name": old["name"] if changes.name is None else texts.line("name", changes.name, members.NAME_LIMIT),
@@ -212,6 +227,11 @@ async def locked(
     await members.require(connection, book_id, member_id, actor_id, now)
     if actor_id is not None:
         await access.require_over(connection, book_id, member_id, actor_id=actor_id, now=now)
+    return await locked_row(connection, book_id, member_id)
+
+
+async def locked_row(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any]:
+    """The member's row, locked; `NotFound` for who is gone."""
     query = select(member).where(member.c.book_id == book_id, member.c.id == member_id).with_for_update()
     row = (await connection.execute(query)).one()
     if row.state in members.GONE:

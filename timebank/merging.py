@@ -23,6 +23,8 @@ MOVED = (attendance, record, redemption)
 KEPT = {
     "card.member_id": "revoked: the survivor has a card of their own, or gets one",
     "confirmation.member_id": "evidence is never changed",
+    "consent.answered_by": "who answered, under the id they had then",
+    "consent.member_id": "an answer is the account's that gave it; what the survivor answered counts",
     "decision.actor_id": "who decided, under the id they had then",
     "door_code.issued_by": "who issued it, under the id they had then",
     "door_code.resident_id": "whom was visited, under the id they had then",
@@ -41,6 +43,8 @@ KEPT = {
     "punch.resident_id": "evidence is never changed",
     "punch_decision.actor_id": "who decided, under the id they had then",
     "purse.member_id": "emptied; the survivor's own purse of the same fund and day is filled",
+    "reading.member_id": "whom somebody looked at, under the id they had then",
+    "reading.reader_id": "who looked, under the id they had then",
     "redemption.ended_by": "who handed it over, under the id they had then",
     "role_grant.member_id": "ended",
     "session.member_id": "ended",

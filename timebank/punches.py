@@ -72,6 +72,8 @@ class Sitting(attendances.Sitting):
     """And what decides about scans."""
 
     active: set[UUID] = field(kw_only=True)
+    # By member: the purposes whose consent was withdrawn.
+    refused: dict[UUID, set[str]] = field(kw_only=True)
     places: Places = field(kw_only=True)
     # By card number, and by the id of the command that brought a door code.
     holders: dict[int, Row[Any]] = field(kw_only=True)
@@ -108,7 +110,8 @@ async def sit(
     holders = await cards.holders(connection, book_id, {scan.card_number for scan in scans.values()} - {None})
     subjects = {command.id: subject_id(command, holders) for command in commands}
     member_ids = sorted({*subjects.values()})
-    active = {row.id for row in await run(connection, LOCK, book_id, member_ids) if row.state == "active"}
+    people = await run(connection, LOCK, book_id, member_ids)
+    active = {row.id for row in people if row.state == "active"}
     visits = await doors.named(connection, book_id, door, scans)
     station_ids = {command.station_id for command in commands if command.station_id is not None}
     station_ids |= {row.station_id for row in visits.values()}
@@ -120,6 +123,7 @@ async def sit(
         draw=draw,
         station_keys=station,
         active=active,
+        refused={row.id: set(row.refused) for row in people if row.refused},
         places=grounds,
         holders=holders,
         visits=visits,
@@ -139,7 +143,8 @@ async def sit(
 
 
 LOCK = """
-    SELECT id, state FROM timebank.member WHERE book_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE
+    SELECT id, state, refused FROM timebank.member WHERE book_id = $1 AND id = ANY($2::uuid[])
+    ORDER BY id FOR NO KEY UPDATE
 """
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +21,19 @@ def forgetting(months: int) -> Callable[[AsyncConnection, int, datetime], Awaita
         return await forget_phones(connection, book_id, now - months * MONTH)
 
     return job
+
+
+async def forget_phones_of(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:
+    """Let every scan of a member forget its phone and the phone's clock."""
+    await connection.execute(
+        update(punch)
+        .where(
+            punch.c.book_id == book_id,
+            punch.c.member_id == member_id,
+            func.num_nonnulls(punch.c.phone_id, punch.c.phone_time) > 0,
+        )
+        .values(phone_id=None, phone_time=None)
+    )
 
 
 async def forget_phones(

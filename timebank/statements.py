@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, explain, purses, records, trail
+from timebank import access, explain, purses, readings, records, trail
 from timebank.cards import ISSUING_ROLES
 from timebank.cursors import Cursor
 from timebank.explain import Balance, Line, Lines
@@ -136,6 +136,7 @@ async def of_branch(
         },
         now=now,
     )
+    await readings.note(connection, book_id, actor_id, [row.member_id], "statement", now)
     return BranchLines(row, page, total)
 
 
@@ -156,6 +157,7 @@ async def of_served(
         subject_id=member_id,
         now=now,
     )
+    await readings.note(connection, book_id, actor_id, [member_id], "statement", now)
     return await explain.balance(connection, book_id, member_id, now)
 
 

@@ -12,9 +12,10 @@ from api.pages.page import AnyRequest, go
 from api.pages.trying import Tried, try_form
 from api.problems import Problem, problem_of
 from api.rest import members as deeds
+from api.rest import privacy as privacy_deeds
 from api.rest import roles as role_deeds
 from api.state import bank_of
-from timebank import erasing, members, membership, overview, roles
+from timebank import consents, erasing, members, membership, overview, readings, roles
 from timebank.errors import BankError
 from timebank.tables import ROLES
 
@@ -58,7 +59,7 @@ async def member_search(request: AnyRequest) -> Response[Any]:
     session, bank, form = reader(request, *ADMINS), bank_of(request), await Form.of(request)
     text = form.text("text")
     tried, rows = NOTHING, []
-    async with bank.engine.connect() as connection:
+    async with bank.engine.begin() as connection:
         regions = await all_regions(connection, bank, request)
         try:
             found = await membership.found(
@@ -70,6 +71,8 @@ async def member_search(request: AnyRequest) -> Response[Any]:
                 **looked_for(text),
             )
             rows = [deeds.opened(bank, row) for row in found]
+            found_ids = [row.id for row in found]
+            await readings.note(connection, bank.book_id, session.member_id, found_ids, "search", bank.clock())
         except BankError as error:
             tried = Tried(None, problem_of(error), {"text": text})
     return office(
@@ -126,7 +129,7 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
     """The page of a member."""
     session, bank = reader(request, *ADMINS), bank_of(request)
     who: dict[str, Any] = {"actor_id": session.member_id, "now": bank.clock()}
-    async with bank.engine.connect() as connection:
+    async with bank.engine.begin() as connection:
         row = await membership.one(connection, bank.book_id, member_id, **who)
         family = await membership.household(connection, bank.book_id, row, **who)
         held = await roles.listed(connection, bank.book_id, member_id=member_id, limit=100, **who)
@@ -134,6 +137,8 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         askers = await members.names(connection, bank.book_id, bank.keys, [wish.asked_by] if wish else [])
         regions = await all_regions(connection, bank, request)
         stations = await overview.stations(connection, bank.book_id, roles=ADMINS, **who)
+        standing = await consents.standing(connection, bank.book_id, member_id)
+        await readings.note(connection, bank.book_id, session.member_id, [member_id], "file", bank.clock())
     return office(
         request,
         "admin/member.html",
@@ -143,6 +148,7 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         own=member_id == session.member_id,
         gone=row.state in members.GONE,
         me=session.member_id,
+        standing=standing,
         wish=wish,
         asker=askers.get(wish.asked_by) if wish else None,
         family=[deeds.opened(bank, each) for each in family],
@@ -180,6 +186,12 @@ async def reinstate_member(request: AnyRequest, member_id: FromPath[UUID]) -> Re
 async def reset_password(request: AnyRequest, member_id: FromPath[UUID]) -> Response[Any]:
     """Reset a password: a code goes to the member's phone."""
     return await settled(request, member_id, await try_form(request, deeds.reset_password, member_id))
+
+
+@post("/admin/members/{member_id:uuid}/consents", status_code=303)
+async def enter_consent(request: AnyRequest, member_id: FromPath[UUID]) -> Response[Any]:
+    """Enter what the member signed on paper."""
+    return await settled(request, member_id, await try_form(request, privacy_deeds.enter_consent, member_id))
 
 
 @get("/admin/members/{member_id:uuid}/merge")
@@ -303,6 +315,7 @@ handlers = [
     suspend_member,
     reinstate_member,
     reset_password,
+    enter_consent,
     merge_choice,
     merge_find,
     merge_members,

@@ -1,25 +1,42 @@
-"""What is a member's own as a person: what the bank knows, and being forgotten."""
+"""What is a member's own as a person: what the bank knows, correcting it, what they agree to, being forgotten."""
 
+from collections.abc import Awaitable
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
 
+from api.auth import address_of, sign_in_with
 from api.language import mark
+from api.pages.entry import last_code
+from api.pages.forms import Form
 from api.pages.page import AnyRequest, Shown, go, member, show, speaker
 from api.pages.trying import Tried, try_form
-from api.problems import Problem
-from api.rest import erasures as deeds
+from api.problems import Problem, problem_of
+from api.rest import erasures as erasure_deeds
+from api.rest import privacy as deeds
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import erasing, members
+from timebank import consents, erasing, members, own, readings, sms
+from timebank.errors import BankError
 from timebank.ids import uuid7
 
 WAY = "/privacy"
 DONE = {
     "erasure": mark("Your wish is on record. An administrator carries it out; until then you can take it back."),
     "kept": mark("You stay. Nothing was erased."),
+    "name": mark("Your name is corrected."),
+    "phone": mark("The new number is yours. You sign in with it from now on."),
+    "password": mark("Your new password counts from now on. Other devices were signed out."),
+    "consent": mark("Your answer counts from now on."),
 }
 NOT_DONE = mark("Nothing was changed")
+LOOKS = {
+    "file": mark("your file"),
+    "search": mark("found you by name, number or phone"),
+    "record": mark("one of your records, with its scans"),
+    "statement": mark("where your points come from"),
+}
 
 
 @get(WAY)
@@ -29,12 +46,18 @@ async def privacy(request: AnyRequest) -> Response[Any]:
     return await privacy_page(request, Shown(False, spoken.gettext("Done"), spoken.gettext(words)) if words else None)
 
 
-async def privacy_page(request: AnyRequest, answer: Shown | None, status: int = 200) -> Response[Any]:
+async def privacy_page(
+    request: AnyRequest, answer: Shown | None, status: int = 200, *, phone: str = "", sent: bool = False
+) -> Response[Any]:
     """What the bank knows of who is signed in, and what they can do about it."""
-    session, bank = member(request), bank_of(request)
+    session, bank, spoken = member(request), bank_of(request), speaker(request)
     async with bank.engine.connect() as connection:
+        row = await members.by_id(connection, bank.book_id, session.member_id)
         person = await members.personal(connection, bank.book_id, bank.keys, session.member_id)
         wish = await erasing.waiting(connection, bank.book_id, session.member_id)
+        standing = await consents.standing(connection, bank.book_id, session.member_id)
+        looks = await readings.of(connection, bank.book_id, session.member_id)
+        names = await members.names(connection, bank.book_id, bank.keys, {look.reader_id for look in looks})
     return show(
         request,
         "volunteer/privacy.html",
@@ -42,36 +65,138 @@ async def privacy_page(request: AnyRequest, answer: Shown | None, status: int = 
         way=WAY,
         answer=answer,
         person=person or {},
+        has_password=row.password_hash is not None,
         member_id=session.member_id,
         wish=wish,
+        standing=standing,
+        looks=[(look, names.get(look.reader_id), spoken.gettext(LOOKS[look.what])) for look in looks],
+        phone=phone,
+        sent=sent,
+        last_code=last_code(bank.sender, phone) if sent else None,
         new_id=lambda: uuid7(bank.clock()),
     )
 
 
 async def settled(request: AnyRequest, tried: Tried, done: str) -> Response[Any]:
     """Back to the page after a form: what was done, or why not."""
-    if tried.problem is None:
-        return go(WAY, done=done)
-    return await told(request, tried.problem)
+    return go(WAY, done=done) if tried.problem is None else await told(request, tried.problem)
 
 
-async def told(request: AnyRequest, problem: Problem) -> Response[Any]:
+async def told(request: AnyRequest, problem: Problem, **more: Any) -> Response[Any]:
     """The page, saying why nothing was changed."""
     spoken = speaker(request)
     words = sentence(problem.code, spoken.tag, problem.data)
-    return await privacy_page(request, Shown(True, spoken.gettext(NOT_DONE), words), problem.status)
+    return await privacy_page(request, Shown(True, spoken.gettext(NOT_DONE), words), problem.status, **more)
+
+
+@get("/privacy/data.json")
+async def data(request: AnyRequest) -> Response[bytes]:
+    """Everything that is stored about who is signed in, as a file."""
+    found = msgspec.json.format(msgspec.json.encode(await deeds.data_of(request)), indent=2)
+    headers = {"Content-Disposition": 'attachment; filename="my-data.json"'}
+    return Response(found, media_type="application/json", headers=headers)
+
+
+@post("/privacy/consents", status_code=303)
+async def answer_consent(request: AnyRequest) -> Response[Any]:
+    """Agree to something, or withdraw."""
+    return await settled(request, await try_form(request, deeds.answer_consent), "consent")
+
+
+@post("/privacy/name", status_code=303)
+async def rename(request: AnyRequest) -> Response[Any]:
+    """Correct one's name."""
+    return await settled(request, await try_form(request, deeds.rename_me), "name")
+
+
+@post("/privacy/phone", status_code=303)
+async def prove_phone(request: AnyRequest) -> Response[Any]:
+    """Send digits to a new number. The answer is a page, as when signing in."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    phone = form.text("phone")
+    try:
+        await own.prove_phone(
+            bank.engine,
+            bank.book_id,
+            bank.keys,
+            session.member_id,
+            phone=phone,
+            address=address_of(request),
+            locale=session.locale,
+            now=bank.clock(),
+            sender=bank.sender,
+        )
+    except BankError as error:
+        return await told(request, problem_of(error), phone=phone)
+    if bank.settings.demo:
+        # Shown on the next page, so it has to be there by then.
+        await sms.all_sent()
+    return await privacy_page(request, None, phone=phone, sent=True)
+
+
+@post("/privacy/phone/proof", status_code=303)
+async def change_phone(request: AnyRequest) -> Response[Any]:
+    """Make a number one's own by the digits that were sent to it."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    phone = form.text("phone")
+    changing = own.change_phone(
+        bank.engine,
+        bank.book_id,
+        bank.keys,
+        session.member_id,
+        phone=phone,
+        digits=form.text("digits").replace(" ", ""),
+        address=address_of(request),
+        now=bank.clock(),
+    )
+    return await anew(request, changing, "phone", phone=phone, sent=True)
+
+
+@post("/privacy/password", status_code=303)
+async def change_password(request: AnyRequest) -> Response[Any]:
+    """Choose a password."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    changing = own.change_password(
+        bank.engine,
+        bank.book_id,
+        bank.keys,
+        session.member_id,
+        present=form.checked("present", form.fields.get("present", "")),
+        password=form.checked("password", form.fields.get("password", "")),
+        now=bank.clock(),
+    )
+    return await anew(request, changing, "password")
+
+
+async def anew(request: AnyRequest, changing: Awaitable[str], done: str, **more: Any) -> Response[Any]:
+    """Change what signs somebody in, and go on in the session that begins with it; or say why not."""
+    try:
+        token = await changing
+    except BankError as error:
+        return await told(request, problem_of(error), **more)
+    return sign_in_with(request, go(WAY, done=done), token)
 
 
 @post("/privacy/erasure", status_code=303)
 async def ask_to_be_erased(request: AnyRequest) -> Response[Any]:
     """Ask to be erased."""
-    return await settled(request, await try_form(request, deeds.ask_my_erasure), "erasure")
+    return await settled(request, await try_form(request, erasure_deeds.ask_my_erasure), "erasure")
 
 
 @post("/privacy/erasure/withdrawal", status_code=303)
 async def stay(request: AnyRequest) -> Response[Any]:
     """Take the wish back."""
-    return await settled(request, await try_form(request, deeds.withdraw_my_erasure), "kept")
+    return await settled(request, await try_form(request, erasure_deeds.withdraw_my_erasure), "kept")
 
 
-handlers = [privacy, ask_to_be_erased, stay]
+handlers = [
+    privacy,
+    data,
+    answer_consent,
+    rename,
+    prove_phone,
+    change_phone,
+    change_password,
+    ask_to_be_erased,
+    stay,
+]

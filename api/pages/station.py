@@ -13,7 +13,7 @@ from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member,
 from api.problems import Problem
 from api.sentences import sentence, status_of
 from api.state import Bank, bank_of
-from timebank import answers, astray, codes, corrections, inquiries, members, overview, records, stations
+from timebank import answers, astray, codes, corrections, inquiries, members, overview, readings, records, stations
 from timebank.access import visible_station
 from timebank.commands import Answer
 from timebank.cursors import Cursor
@@ -224,7 +224,7 @@ async def decision_page(
     """The record, with what was entered and why it was refused, or what became of the command of `earlier_id`."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     spoken = speaker(request)
-    async with bank.engine.connect() as connection:
+    async with bank.engine.begin() as connection:
         row = await records.to_decide(connection, bank.book_id, record_id, actor_id=session.member_id, now=now)
         punches = await records.punches(connection, bank.book_id, record_id)
         history = await corrections.history(connection, bank.book_id, record_id, bank.keys)
@@ -232,6 +232,7 @@ async def decision_page(
         people = {row.member_id, *(step.actor_id for step in history)}
         people |= {each.answered_by for each in asked if each.answered_by}
         names = await members.names(connection, bank.book_id, bank.keys, people)
+        await readings.note(connection, bank.book_id, session.member_id, [row.member_id], "record", now)
         answered = refusal or await answer_to(connection, bank, session.member_id, earlier_id)
     # A check-out that nobody made has no minutes that could be verified as they are.
     usual = "adjust" if "unconfirmed" in row.holds else "verify"

@@ -12,6 +12,7 @@ from api.rest import (
     me,
     members,
     policies,
+    privacy,
     queue,
     reference,
     regions,
@@ -27,6 +28,7 @@ from api.rest import (
 handlers = [
     *sessions.handlers,
     *me.handlers,
+    *privacy.handlers,
     *statement.handlers,
     *checkins.handlers,
     *queue.handlers,

@@ -37,6 +37,7 @@ REFUSALS = (
     "station_closed",
     "member_suspended",
     "other_member",
+    "consent_withdrawn",
     "digits_wrong",
     "try_later",
     "own_record",

@@ -29,7 +29,7 @@ from api.rest.operation import (
     writing,
 )
 from api.state import Bank, bank_of
-from timebank import members, membership, merging, sessions, vault
+from timebank import members, membership, merging, readings, sessions, vault
 from timebank.errors import TryLater
 from timebank.membership import Changes
 
@@ -152,7 +152,7 @@ async def list_members(request: AnyRequest) -> Response[Any]:
 async def search_members(request: AnyRequest) -> Response[Any]:
     """Look members of the branch up, by phone number or by whole name. Changes nothing."""
     bank, body = bank_of(request), await body_of(request, MemberSearch)
-    async with bank.engine.connect() as connection:
+    async with bank.engine.begin() as connection:
         rows = await membership.found(
             connection,
             bank.book_id,
@@ -162,6 +162,8 @@ async def search_members(request: AnyRequest) -> Response[Any]:
             phone=body.phone,
             name=body.name,
         )
+        found = [row.id for row in rows]
+        await readings.note(connection, bank.book_id, member_of(request).member_id, found, "search", bank.clock())
     return give(MembersFound(members=[opened(bank, row) for row in rows]))
 
 
@@ -169,10 +171,11 @@ async def search_members(request: AnyRequest) -> Response[Any]:
 async def show_member(request: AnyRequest, member_id: FromPath[UUID]) -> Response[Any]:
     """One member of the branch."""
     bank = bank_of(request)
-    async with bank.engine.connect() as connection:
+    async with bank.engine.begin() as connection:
         row = await membership.one(
             connection, bank.book_id, member_id, actor_id=member_of(request).member_id, now=bank.clock()
         )
+        await readings.note(connection, bank.book_id, member_of(request).member_id, [member_id], "file", bank.clock())
     return give(opened(bank, row))
 
 

@@ -30,7 +30,7 @@ from api.rest.operation import (
     writing,
 )
 from api.state import Bank, bank_of
-from timebank import corrections, inquiries, members, records
+from timebank import corrections, inquiries, members, readings, records
 from timebank.verification import Verify
 
 REFUSALS = (
@@ -207,11 +207,12 @@ async def queue(request: AnyRequest) -> Response[Any]:
 async def evidence(request: AnyRequest, record_id: FromPath[UUID]) -> Response[Any]:
     """One record of the manager's branch, decided or not, with its scans."""
     bank, actor_id = bank_of(request), member_of(request).member_id
-    async with bank.engine.connect() as connection:
+    async with bank.engine.begin() as connection:
         row = await records.to_decide(connection, bank.book_id, record_id, actor_id=actor_id, now=bank.clock())
         scans = await records.punches(connection, bank.book_id, record_id)
         history, asked = await past_of(connection, bank, record_id)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id])
+        await readings.note(connection, bank.book_id, actor_id, [row.member_id], "record", bank.clock())
     punches = [shaped(scan, Punch) for scan in scans]
     return give(Evidence(record=seen(row, names), punches=punches, history=history, inquiries=asked))
 

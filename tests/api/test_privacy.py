@@ -3,7 +3,9 @@
 import re
 
 from tests.api.people import Person, Town, problem
-from timebank import erasure_list
+from tests.factories import PASSWORD
+from timebank import erasure_list, sms
+from timebank.tables import member
 
 
 async def fill(person: Person, page: str, action: str, **fields: str) -> "str | int":
@@ -68,3 +70,128 @@ async def test_a_wish_that_is_there_already_is_told_on_the_page(town: Town) -> N
     assert "没有改动" in page.text
     answer = await volunteer.send("/api/v1/me/erasure-withdrawal", {"id": volunteer.new_id()})
     assert answer.status_code == 201
+
+
+async def test_my_data_are_whole_and_mine(town: Town) -> None:
+    volunteer, manager = await town.volunteer("林有数"), await town.member(town.city.manager_id)
+    other = await town.volunteer("别人")
+    record = await town.serve(volunteer)
+    await town.serve(other)
+    command = {"id": manager.new_id(), "record_id": record, "verdict": "adjust", "minutes": 60, "reason": "早退的原因"}
+    assert (await manager.send("/api/v1/decisions", command)).status_code == 201
+    command = {"id": volunteer.new_id(), "record_id": record, "question": "为什么少了"}
+    assert (await volunteer.send("/api/v1/inquiries", command)).status_code == 201
+    command = {"id": manager.new_id(), "record_id": record, "minutes": 90, "reason": "更正的原因"}
+    assert (await manager.send("/api/v1/corrections", command)).status_code == 201
+    assert (await manager.get(f"/api/v1/queue/{record}")).status_code == 200
+    assert (await manager.get(f"/queue/{record}")).status_code == 200
+    assert (await manager.get(f"/api/v1/queue/{record}/statement")).status_code == 200
+    answer = await volunteer.get("/privacy/data.json")
+    assert answer.headers["content-disposition"] == 'attachment; filename="my-data.json"'
+    found = answer.json()
+    assert found["person"]["name"] == "林有数"
+    assert found["person"]["phone"] == town.city.phones[volunteer.member_id]
+    assert found["balance"]["minutes"] == 90
+    assert [row["credited_minutes"] for row in found["records"]] == [90]
+    assert len(found["scans"]) == 2
+    assert "早退的原因" in {row["reason"] for row in found["decisions"]}
+    assert [row["reason"] for row in found["corrections"]] == ["更正的原因"]
+    assert [row["question"] for row in found["questions"]] == ["为什么少了"]
+    assert sorted(line["amount"] for line in found["statement_minutes"]) == [-60, 60, 90]
+    assert {(look["reader"], look["what"]) for look in found["looks"]} == {
+        ("周站长", "record"),
+        ("周站长", "statement"),
+    }
+    assert "token" not in answer.text
+    assert "argon2" not in answer.text
+    assert str(other.member_id) not in answer.text
+    assert (await volunteer.get("/api/v1/me/data")).json()["data"].keys() == found.keys()
+
+
+async def test_who_looked_is_told(town: Town) -> None:
+    volunteer, admin = await town.volunteer("林被看"), await town.with_role("admin")
+    assert "还没有工作人员查看过" in (await volunteer.get("/privacy")).text
+    assert (await admin.get(f"/admin/members/{volunteer.member_id}")).status_code == 200
+    assert (await admin.get(f"/api/v1/members/{volunteer.member_id}")).status_code == 200
+    assert (await admin.send("/api/v1/members/search", {"name": "林被看"})).status_code == 200
+    assert (await admin.fill("/admin/members", text="林被看")).status_code == 200
+    looks = (await volunteer.get("/api/v1/me/looks")).json()["looks"]
+    assert {(look["reader"], look["what"]) for look in looks} == {("角色admin", "file"), ("角色admin", "search")}
+    assert len(looks) == 2
+    page = (await volunteer.get("/privacy")).text
+    assert "角色admin" in page
+    assert "查看了您的档案" in page
+
+
+async def test_consents_are_answered_on_the_page(town: Town) -> None:
+    volunteer, admin = await town.volunteer(), await town.with_role("admin")
+    body = {"purpose": "service", "number": 1, "agreed": False}
+    answer = await volunteer.send("/api/v1/me/consents", {"id": volunteer.new_id(), **body})
+    assert answer.status_code == 201
+    refused = await volunteer.send("/api/v1/check-ins", {"id": volunteer.new_id(), "code": town.code()})
+    assert problem(refused) == (403, "consent_withdrawn")
+    town.watch.move(seconds=1)
+    form = {"purpose": "service", "number": "1", "agreed": "true", "id": volunteer.new_id()}
+    assert (await volunteer.fill("/privacy/consents", **form)).headers["location"] == "/privacy?done=consent"
+    page = f"/admin/members/{volunteer.member_id}"
+    form = {"purpose": "honour", "number": "1", "agreed": "true", "id": admin.new_id()}
+    assert (await admin.fill(f"{page}/consents", **form)).headers["location"] == f"{page}?saved=1"
+    found = (await volunteer.get("/api/v1/me/consents")).json()["consents"]
+    assert [(each["purpose"], each["agreed"]) for each in found] == [
+        ("service", True),
+        ("location", None),
+        ("honour", True),
+    ]
+    assert "不同意" in (await volunteer.get("/privacy")).text
+
+
+async def test_one_corrects_ones_name_number_and_password(town: Town) -> None:
+    volunteer, other = await town.volunteer("林写错"), await town.volunteer("别人")
+    assert await fill(volunteer, "/privacy", "/privacy/name", name="林写对") == "/privacy?done=name"
+    assert (await volunteer.get("/api/v1/me")).json()["name"] == "林写对"
+    assert (await volunteer.fill("/privacy/name", id=volunteer.new_id(), name="\u202e")).status_code == 422
+
+    phone = "+8613955550001"
+    assert (await volunteer.fill("/privacy/phone", phone="12")).status_code == 422
+    assert (await volunteer.fill("/privacy/phone", phone=phone)).status_code == 200
+    await sms.all_sent()
+    digits = town.said[-1][-6:]
+    wrong = f"{(int(digits) + 1) % 10**6:06d}"
+    assert (await volunteer.fill("/privacy/phone/proof", phone=phone, digits=wrong)).status_code == 401
+    # The digits are of use to nobody else, nor to sign in.
+    assert (await other.fill("/privacy/phone/proof", phone=phone, digits=digits)).status_code == 401
+    stranger = town.stranger()
+    refused = await stranger.send("/api/v1/phone-codes/sessions", {"phone": phone, "digits": digits})
+    assert problem(refused) == (401, "sign_in_refused")
+    changed = await volunteer.fill("/privacy/phone/proof", phone=phone, digits=digits)
+    assert changed.headers["location"] == "/privacy?done=phone"
+    assert phone in (await volunteer.get("/privacy")).text
+    volunteer.csrf = (await volunteer.get("/api/v1/me")).json()["csrf"]
+    # Somebody else's number, even with the digits.
+    taken = town.city.phones[other.member_id]
+    assert (await volunteer.send("/api/v1/me/phone-proofs", {"phone": taken})).status_code == 202
+    await sms.all_sent()
+    body = {"phone": taken, "digits": town.said[-1][-6:]}
+    assert problem(await volunteer.send("/api/v1/me/phone", body)) == (409, "phone_taken")
+
+    body = {"present": "not it", "password": "another long password"}
+    assert problem(await volunteer.send("/api/v1/me/password", body)) == (401, "sign_in_refused")
+    form = {"present": PASSWORD, "password": "1234567890"}
+    assert (await volunteer.fill("/privacy/password", **form)).status_code == 303
+    form = {"present": "1234567890", "password": "another long password"}
+    assert (await volunteer.fill("/privacy/password", **form)).headers["location"] == "/privacy?done=password"
+    assert (await volunteer.fill("/privacy/password", present="x", password="short")).status_code == 401
+    form = {"present": "another long password", "password": "short"}
+    assert (await volunteer.fill("/privacy/password", **form)).status_code == 422
+    town.city.phones[volunteer.member_id] = phone
+    again = await town.stranger().sign_in(town.city, volunteer.member_id, "another long password")
+    assert (await again.get("/api/v1/me")).status_code == 200
+
+
+async def test_who_has_no_password_chooses_one(town: Town) -> None:
+    volunteer = await town.volunteer()
+    async with town.bank.engine.begin() as connection:
+        await connection.execute(member.update().where(member.c.id == volunteer.member_id).values(password_hash=None))
+    answer = await volunteer.send("/api/v1/me/password", {"password": "a quite long password"})
+    assert answer.status_code == 201, answer.text
+    assert await town.stranger().sign_in(town.city, volunteer.member_id, "a quite long password")

@@ -14,6 +14,7 @@ KEPT = (
     "audit_entry",
     "command",
     "confirmation",
+    "consent",
     "correction",
     "decision",
     "fulfilment",
@@ -21,6 +22,7 @@ KEPT = (
     "policy_version",
     "punch",
     "punch_decision",
+    "reading",
     "redemption_part",
 )
 # What ends by itself, is forgotten with its person, or is a picture or list of places; of everything else no row is

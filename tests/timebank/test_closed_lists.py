@@ -26,7 +26,7 @@ from tests.factories import MORNING, City, build_city
 from tests.timebank.test_holds import enter, plan, rule
 from tests.timebank.ways import Doorway
 from tests.unit.test_docs_facts import refusals
-from timebank import astray, attendances, cards, codes, manual, members, policy, posters, records, stations
+from timebank import astray, attendances, cards, codes, consents, manual, members, policy, posters, records, stations
 from timebank.commit import Commits
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -181,6 +181,21 @@ async def station_closed(scan: Attempt) -> None:
 @fault("member_suspended", *EVERY)
 async def member_suspended(scan: Attempt) -> None:
     await members.suspend(scan.door.connection, scan.door.city.book_id, scan.member_id, now=MORNING)
+
+
+@fault("consent_withdrawn", *EVERY)
+async def consent_withdrawn(scan: Attempt) -> None:
+    await consents.answer(
+        scan.door.connection,
+        scan.door.city.book_id,
+        scan.member_id,
+        purpose="service",
+        number=1,
+        agreed=False,
+        id=scan.door.city.new_id(),
+        actor_id=scan.member_id,
+        now=MORNING,
+    )
 
 
 @fault("role_not_allowed", "card")

@@ -2,7 +2,19 @@
 
 from timebank.tables.base import metadata
 from timebank.tables.corrections import correction, inquiry
-from timebank.tables.people import ROLES, attempt, erasure, member, phone_code, pin, role_grant, session
+from timebank.tables.people import (
+    CONSENT_PURPOSES,
+    ROLES,
+    attempt,
+    consent,
+    erasure,
+    member,
+    phone_code,
+    pin,
+    reading,
+    role_grant,
+    session,
+)
 from timebank.tables.places import LEVELS, card, device, door_code, fund, poster, region, service_kind, shift, station
 from timebank.tables.rewards import (
     PERIODS,
@@ -29,6 +41,7 @@ from timebank.tables.service import (
 from timebank.tables.trail import audit_entry, command
 
 __all__ = [
+    "CONSENT_PURPOSES",
     "GRADES",
     "LEVELS",
     "PERIODS",
@@ -40,6 +53,7 @@ __all__ = [
     "card",
     "command",
     "confirmation",
+    "consent",
     "correction",
     "decision",
     "device",
@@ -58,6 +72,7 @@ __all__ = [
     "punch",
     "punch_decision",
     "purse",
+    "reading",
     "record",
     "redemption",
     "redemption_part",

@@ -1,13 +1,17 @@
 """Who: members with their encrypted personal fields, what they may do, and how they sign in."""
 
 from sqlalchemy import (
+    ARRAY,
+    Boolean,
     CheckConstraint,
     Column,
+    Date,
     Index,
     Integer,
     LargeBinary,
     SmallInteger,
     Table,
+    Text,
     UniqueConstraint,
     Uuid,
     text,
@@ -15,6 +19,7 @@ from sqlalchemy import (
 
 from timebank.tables.base import belongs_to, book_key, id_key, metadata, moment, one_of, words
 
+CONSENT_PURPOSES = ("service", "location", "honour")
 ROLES = ("manager", "clerk", "admin", "auditor")
 
 member = Table(
@@ -37,6 +42,8 @@ member = Table(
     words("password_hash", nullable=True),
     words("locale"),
     words("state"),
+    # The purposes whose consent was withdrawn, as the latest answers in `consent` say.
+    Column("refused", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     # Raised whenever what the member may do changes, so that a cached session notices.
     Column("version", Integer, nullable=False, server_default=text("1")),
     moment("joined_at"),
@@ -58,6 +65,41 @@ member = Table(
         "id",
         postgresql_where=text("name_index IS NULL AND data_key IS NOT NULL"),
     ),
+)
+
+# Every answer to what a person may agree to; the latest of a purpose counts.
+consent = Table(
+    "consent",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("member_id", Uuid, nullable=False),
+    words("purpose"),
+    # Which version of the text, see `timebank/data/consents.toml`.
+    Column("number", Integer, nullable=False),
+    Column("agreed", Boolean, nullable=False),
+    # The member, or who entered what they signed on paper; none: the operator.
+    Column("answered_by", Uuid),
+    moment("answered_at"),
+    belongs_to("member_id", "member"),
+    belongs_to("answered_by", "member"),
+    CheckConstraint(one_of("purpose", *CONSENT_PURPOSES), name="purpose"),
+    Index(None, "book_id", "member_id", "answered_at"),
+)
+
+# Who looked at whose data, once a day for each reader and kind of look.
+reading = Table(
+    "reading",
+    metadata,
+    book_key(),
+    Column("member_id", Uuid, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("reader_id", Uuid, primary_key=True),
+    Column("what", Text, primary_key=True),
+    moment("at"),
+    belongs_to("member_id", "member"),
+    belongs_to("reader_id", "member"),
+    CheckConstraint(one_of("what", "file", "search", "record", "statement"), name="what"),
 )
 
 # A wish that a person be forgotten: their own, or an administrator's. Somebody else carries it out.

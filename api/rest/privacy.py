@@ -1,0 +1,248 @@
+"""What members see of what is stored about them, correct, agree to and withdraw."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar import Response
+from msgspec import Meta
+
+from api.auth import address_of, member_of
+from api.rest.deeds import Doing, doing
+from api.rest.members import Phone
+from api.rest.operation import Answered, AnyRequest, Body, Operation, ShortText, body_of, give, reading, writing
+from api.rest.sessions import Sent, SignedIn, signed_in
+from api.state import bank_of
+from timebank import consents, members, own, own_data, readings, sessions
+from timebank.consents import Standing
+
+Purpose = Literal["service", "location", "honour"]
+Password = Annotated[str, Meta(max_length=1024)]
+
+
+class Consent(Answered, frozen=True):
+    """One thing that a person may agree to, and where they stand on it."""
+
+    purpose: str
+    number: int
+    """Of the text in use."""
+    title_zh: str
+    title_en: str
+    text_zh: str
+    text_en: str
+    agreed: bool | None
+    """null: never asked."""
+    answered_number: int | None
+    """Of the text that was answered."""
+    answered_at: datetime | None
+
+
+class Consents(Answered, frozen=True):
+    """Everything that a person may agree to, each by itself."""
+
+    consents: list[Consent]
+
+
+class ConsentAnswer(Body, frozen=True):
+    """Yes or no to one purpose."""
+
+    id: UUID
+    """UUID version 7, made by the sender and kept until there is an answer."""
+    purpose: Purpose
+    number: Annotated[int, Meta(ge=1, le=1000)]
+    """Which version of the text; one agrees to the one in use."""
+    agreed: bool
+
+
+class NewName(Body, frozen=True):
+    """What a member is really called."""
+
+    id: UUID
+    """UUID version 7, made by the sender and kept until there is an answer."""
+    name: ShortText
+
+
+class NewPhone(Body, frozen=True):
+    """The number that shall be the member's."""
+
+    phone: Phone
+
+
+class ProvedPhone(Body, frozen=True):
+    """The number, and the digits that were sent to it."""
+
+    phone: Phone
+    digits: Annotated[str, Meta(pattern="^[0-9]{6}$")]
+
+
+class NewPassword(Body, frozen=True):
+    """A password, and the one before where there is one."""
+
+    password: Password
+    present: Password = ""
+
+
+class Look(Answered, frozen=True):
+    """Somebody of the staff looked at a person's data; once a day for each reader and kind."""
+
+    day: date
+    reader: str | None
+    what: str
+    """file, search, record or statement."""
+
+
+class Looks(Answered, frozen=True):
+    """The latest looks, the latest first."""
+
+    looks: list[Look]
+
+
+class MyData(Answered, frozen=True):
+    """Everything that is stored about a person; what is in it is in the page about privacy."""
+
+    data: dict[str, Any]
+
+
+def shaped(standing: Standing) -> Consent:
+    """Where somebody stands, for a program."""
+    text = standing.text
+    return Consent(
+        purpose=text.purpose,
+        number=text.number,
+        title_zh=text.title_zh,
+        title_en=text.title_en,
+        text_zh=text.zh,
+        text_en=text.en,
+        agreed=standing.agreed,
+        answered_number=standing.number,
+        answered_at=standing.at,
+    )
+
+
+@reading("/me/data", Operation(MyData))
+async def my_data(request: AnyRequest) -> Response[Any]:
+    """Everything that the bank stores about who is signed in."""
+    return give(MyData(data=await data_of(request)))
+
+
+async def data_of(request: AnyRequest) -> dict[str, Any]:
+    """What is stored about who is signed in, from one moment."""
+    bank, member_id = bank_of(request), member_of(request).member_id
+    async with bank.engine.connect() as connection:
+        await connection.execution_options(isolation_level="REPEATABLE READ")
+        return await own_data.gathered(connection, bank.book_id, bank.keys, member_id, bank.clock())
+
+
+@reading("/me/looks", Operation(Looks))
+async def my_looks(request: AnyRequest) -> Response[Any]:
+    """Who of the staff looked at the data of who is signed in."""
+    bank, member_id = bank_of(request), member_of(request).member_id
+    async with bank.engine.connect() as connection:
+        rows = await readings.of(connection, bank.book_id, member_id)
+        names = await members.names(connection, bank.book_id, bank.keys, {row.reader_id for row in rows})
+    return give(Looks(looks=[Look(day=row.day, reader=names.get(row.reader_id), what=row.what) for row in rows]))
+
+
+@reading("/me/consents", Operation(Consents))
+async def my_consents(request: AnyRequest) -> Response[Any]:
+    """What one may agree to, and what one did."""
+    bank, member_id = bank_of(request), member_of(request).member_id
+    async with bank.engine.connect() as connection:
+        found = await consents.standing(connection, bank.book_id, member_id)
+    return give(Consents(consents=[shaped(each) for each in found]))
+
+
+@doing("/me/consents", ConsentAnswer)
+async def answer_consent(deed: Doing[ConsentAnswer]) -> None:
+    """Agree to something, or withdraw. It takes effect at once."""
+    await answered(deed, deed.actor_id)
+
+
+@doing("/members/{member_id:uuid}/consents", ConsentAnswer)
+async def enter_consent(deed: Doing[ConsentAnswer]) -> None:
+    """Enter what a member signed on paper."""
+    await answered(deed, deed.subject)
+
+
+async def answered(deed: Doing[ConsentAnswer], member_id: UUID) -> None:
+    """Keep an answer."""
+    await consents.answer(
+        deed.connection,
+        deed.bank.book_id,
+        member_id,
+        purpose=deed.body.purpose,
+        number=deed.body.number,
+        agreed=deed.body.agreed,
+        id=deed.id,
+        actor_id=deed.actor_id,
+        now=deed.now,
+    )
+
+
+@doing("/me/name", NewName)
+async def rename_me(deed: Doing[NewName]) -> None:
+    """Correct one's own name."""
+    await own.rename(deed.connection, deed.bank.book_id, deed.bank.keys, deed.actor_id, deed.body.name, now=deed.now)
+
+
+@writing("/me/phone-proofs", Operation(Sent, NewPhone, 202, ("try_later",)))
+async def prove_phone(request: AnyRequest) -> Response[Any]:
+    """Send six digits to the number that shall be one's own."""
+    body, bank, session = await body_of(request, NewPhone), bank_of(request), member_of(request)
+    await own.prove_phone(
+        bank.engine,
+        bank.book_id,
+        bank.keys,
+        session.member_id,
+        phone=body.phone,
+        address=address_of(request),
+        locale=session.locale,
+        now=bank.clock(),
+        sender=bank.sender,
+    )
+    return give(Sent(seconds=int(sessions.CODE_LIFE.total_seconds())), 202)
+
+
+@writing("/me/phone", Operation(SignedIn, ProvedPhone, 201, ("sign_in_refused", "try_later", "phone_taken")))
+async def change_phone(request: AnyRequest) -> Response[Any]:
+    """Make a number one's own by the digits that were sent to it. Every session ends, and a new one begins."""
+    body, bank, member_id = await body_of(request, ProvedPhone), bank_of(request), member_of(request).member_id
+    token = await own.change_phone(
+        bank.engine,
+        bank.book_id,
+        bank.keys,
+        member_id,
+        phone=body.phone,
+        digits=body.digits,
+        address=address_of(request),
+        now=bank.clock(),
+    )
+    return signed_in(request, token, member_id)
+
+
+@writing("/me/password", Operation(SignedIn, NewPassword, 201, ("sign_in_refused", "try_later", "password_weak")))
+async def change_password(request: AnyRequest) -> Response[Any]:
+    """Choose a password. Every session ends, and a new one begins."""
+    body, bank, member_id = await body_of(request, NewPassword), bank_of(request), member_of(request).member_id
+    token = await own.change_password(
+        bank.engine,
+        bank.book_id,
+        bank.keys,
+        member_id,
+        present=body.present,
+        password=body.password,
+        now=bank.clock(),
+    )
+    return signed_in(request, token, member_id)
+
+
+DEEDS = (answer_consent, enter_consent, rename_me)
+handlers = [
+    my_data,
+    my_looks,
+    my_consents,
+    prove_phone,
+    change_phone,
+    change_password,
+    *(deed.route for deed in DEEDS),
+]

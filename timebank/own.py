@@ -1,0 +1,127 @@
+"""What members change about themselves: their name, their phone number, their password. Each stands in the trail.
+
+A new number is proved with six digits that are sent to it. As in `sessions.py`, the verbs that compare digits or a
+password take the engine: a failed try stays counted, and no connection is held while a password is hashed.
+"""
+
+import hashlib
+import hmac
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from timebank import limits, members, membership, passwords, sessions, sms
+from timebank.keys import Keys
+from timebank.membership import Changes
+from timebank.sms import Sender
+from timebank.tables import phone_code
+
+
+async def rename(
+    connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, name: str, *, now: datetime
+) -> None:
+    """Correct one's own name. Errors: `invalid` (name), `not_found` (who is gone)."""
+    row = await membership.locked_row(connection, book_id, member_id)
+    await membership.apply(connection, book_id, keys, row, Changes(name=name), now=now, actor_id=member_id)
+
+
+async def prove_phone(
+    engine: AsyncEngine,
+    book_id: int,
+    keys: Keys,
+    member_id: UUID,
+    *,
+    phone: str,
+    address: str,
+    locale: str,
+    now: datetime,
+    sender: Sender,
+) -> None:
+    """Send six digits to the number that shall be a member's, good for five minutes. Whether it is somebody's already
+    is not said before they are typed.
+
+    Errors: `try_later`, `invalid` (phone).
+    """
+    number = members.normal_phone(phone)
+    index = members.phone_index(keys, number)
+    await sessions.count_tries(
+        engine, book_id, keys, index, address, now, sessions.CODES_SENT, sessions.CODES_SENT_TO_ADDRESS
+    )
+    subject = proof(keys, index, member_id)
+    digits = f"{secrets.randbelow(10**6):06d}"
+    values = {
+        "code_hash": sessions.code_hash(keys, subject, digits),
+        "tries": 0,
+        "sent_at": now,
+        "expires_at": now + sessions.CODE_LIFE,
+    }
+    async with engine.begin() as connection:
+        await connection.execute(
+            insert(phone_code)
+            .values(book_id=book_id, phone_index=subject, **values)
+            .on_conflict_do_update(index_elements=["book_id", "phone_index"], set_=values)
+        )
+    sms.send_soon(sender, number, digits, locale)
+
+
+async def change_phone(
+    engine: AsyncEngine,
+    book_id: int,
+    keys: Keys,
+    member_id: UUID,
+    *,
+    phone: str,
+    digits: str,
+    address: str,
+    now: datetime,
+) -> str:
+    """Make a number one's own by the digits that were sent to it. Every session ends; answers the token of a new one.
+
+    Errors: `sign_in_refused` (digits), `try_later`, `phone_taken`, `invalid` (phone).
+    """
+    index = members.phone_index(keys, phone)
+    await sessions.count_tries(
+        engine, book_id, keys, index, address, now, sessions.CODE_TRIES_FROM_PHONE, sessions.CODE_TRIES_FROM_ADDRESS
+    )
+    subject = proof(keys, index, member_id)
+    async with engine.begin() as connection:
+        right = await sessions.take_code(connection, book_id, subject, sessions.code_hash(keys, subject, digits), now)
+    # After the commit: the try is counted.
+    if not right:
+        raise sessions.SignInRefused()
+    async with engine.begin() as connection:
+        row = await membership.locked_row(connection, book_id, member_id)
+        await membership.apply(connection, book_id, keys, row, Changes(phone=phone), now=now, actor_id=member_id)
+        await sessions.end_all(connection, book_id, member_id)
+        await limits.clear(connection, book_id, sessions.CODE_TRIES_FROM_PHONE, index)
+        return await sessions.begin(connection, book_id, member_id, now)
+
+
+def proof(keys: Keys, index: bytes, member_id: UUID) -> bytes:
+    """Under what the digits for a new number are kept: they sign nobody in, and are of use to this member alone."""
+    return hmac.new(keys.phone_code, b"proof" + index + member_id.bytes, hashlib.sha256).digest()
+
+
+async def change_password(
+    engine: AsyncEngine, book_id: int, keys: Keys, member_id: UUID, *, present: str, password: str, now: datetime
+) -> str:
+    """Choose a password; who has one types it first. Every session ends; answers the token of a new one.
+
+    Errors: `sign_in_refused` (the present one), `password_weak`, `try_later`.
+    """
+    async with engine.connect() as connection:
+        stored = (await members.by_id(connection, book_id, member_id)).password_hash
+        try:
+            await limits.count(connection, book_id, sessions.PASSWORD_TRIES, member_id.bytes, now)
+        finally:
+            await connection.commit()
+    if stored is not None and not await passwords.matches(keys, present, stored):
+        raise sessions.SignInRefused()
+    chosen = await passwords.hashed(keys, password)
+    async with engine.begin() as connection:
+        await members.set_password(connection, book_id, member_id, password_hash=chosen, now=now, actor_id=member_id)
+        await limits.clear(connection, book_id, sessions.PASSWORD_TRIES, member_id.bytes)
+        return await sessions.begin(connection, book_id, member_id, now)
