@@ -11,13 +11,15 @@ CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs
 export UV_SYSTEM_CERTS ?= $(if $(CERTIFICATES),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture bench screenshots lock clean
+.PHONY: help install run test check torture bench screenshots lock clean
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run $(SCRIPTS) ## Install, start the database, migrate, load a small demo city and serve it
 	@exec $(BIN)/timebank run --demo
+
+install: $(VENV)/.run $(SCRIPTS) ## Install what running needs into .venv
 
 test: check $(VENV)/.tools $(SCRIPTS) ## Install, check, and run every test
 	@rm -f .coverage .coverage.*

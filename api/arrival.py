@@ -69,7 +69,9 @@ def is_served(host: str, settings: Settings) -> bool:
     if is_loopback(host):
         return True
     if settings.public_url is not None:
-        return host == urlsplit(settings.public_url).hostname
+        known = urlsplit(settings.public_url).hostname or ""
+        # A machine on a local network may be reached by several addresses.
+        return host == known or (parsed(known) is not None and parsed(host) is not None)
     return host == settings.host.lower() or parsed(host) is not None
 
 

@@ -1,13 +1,20 @@
 """`timebank`: everything an operator does at a terminal."""
 
 import importlib
+import os
+from pathlib import Path
 
 import click
+
+from timebank import settings_file
+from timebank.refusal import Refusal
 
 # Where each command is. Only the one that is asked for is imported: a service that starts need not wait for the rest.
 COMMANDS = {
     "run": "run:run",
     "doctor": "doctor:examine",
+    "certificate": "certificate:certificate",
+    "unit": "unit:unit",
     "migrate": "database:migrate",
     "audit": "database:audit",
     "export": "export:export",
@@ -42,12 +49,24 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of settings, one KEY=VALUE a line. What the environment says itself goes before it.",
+)
 @click.version_option(package_name="timebank")
-def main() -> None:
+def main(file: Path | None) -> None:
     """A volunteer time bank that a city can run and anyone can audit.
 
     Settings come from environment variables that begin with TIMEBANK_; docs/reference/settings.md lists them.
     """
+    if file is not None:
+        try:
+            found = settings_file.read(file)
+        except Refusal as refusal:
+            raise click.ClickException(str(refusal)) from None
+        os.environ.update({name: value for name, value in found.items() if name not in os.environ})
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ SUBJECTS = {
     "keys": ("密钥", "keys"),
     "copies": ("备份", "copies"),
     "address": ("访问地址", "address"),
+    "certificate": ("证书", "certificate"),
     "fonts": ("字体", "fonts"),
     "messages": ("短信", "messages"),
     "database": ("数据库", "database"),
@@ -139,14 +140,35 @@ WORDS: dict[str, Words] = {
     "address_loopback": Words(
         "只有这台机器能打开 {address}。",
         "Only this machine can open {address}.",
-        "要让手机也能使用，见 docs/how-to/operate.md 和 TIMEBANK_PUBLIC_URL。",
-        "For phones to reach it, see docs/how-to/operate.md and TIMEBANK_PUBLIC_URL.",
+        "要让手机也能使用：timebank run --lan，或见 docs/how-to/install.md。",
+        "For phones to reach it: timebank run --lan, or see docs/how-to/install.md.",
     ),
     "address_open": Words(
         "{address} 未加密：无法登录，手机不会打开摄像头。",
         "{address} is not encrypted: nobody can sign in there, and phones will not open their camera.",
-        "在前面放一个提供 https 的反向代理，并设置 TIMEBANK_PUBLIC_URL。",
-        "Put a reverse proxy with https before it, and set TIMEBANK_PUBLIC_URL.",
+        "局域网内用 timebank run --lan；服务器上放一个提供 https 的反向代理，并设置 TIMEBANK_PUBLIC_URL。",
+        "On a local network: timebank run --lan. On a server: a reverse proxy with https, and TIMEBANK_PUBLIC_URL.",
+    ),
+    "certificate_ok": Words(
+        "{host} 的证书还有 {days} 天到期。", "The certificate for {host} is good for another {days} days."
+    ),
+    "certificate_ends_soon": Words(
+        "{host} 的证书 {days} 天后到期。",
+        "The certificate for {host} ends in {days} days.",
+        "更新证书，然后重新启动。自己的证书：timebank certificate --renew",
+        "Renew it, then start again. The bank's own: timebank certificate --renew",
+    ),
+    "certificate_ended": Words(
+        "证书 {path} 已于 {day} 到期。",
+        "The certificate {path} ended on {day}.",
+        "更新证书，然后重新启动。自己的证书：timebank certificate --renew",
+        "Renew it, then start again. The bank's own: timebank certificate --renew",
+    ),
+    "certificate_other_name": Words(
+        "证书 {path} 不是给 {host} 的。",
+        "The certificate {path} is not for {host}.",
+        "换用写有这个名称的证书，或改正 TIMEBANK_PUBLIC_URL。",
+        "Use a certificate with that name in it, or correct TIMEBANK_PUBLIC_URL.",
     ),
     "font_ok": Words("中文字体 {font}。", "Chinese characters come from {font}."),
     "font_missing": Words(

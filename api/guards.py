@@ -56,6 +56,8 @@ ACCESS: dict[str, Access] = {
     "POST /sign-in/code/check": ANYBODY,
     "POST /sign-out": ANYBODY,
     "POST /language": ANYBODY,
+    "GET /trust": ANYBODY,
+    "GET /trust/authority.crt": ANYBODY,
     "POST /demo/clock": ANYBODY,
     "GET /K/{code}": ANYBODY,
     "GET /S/{code}": ANYBODY,

@@ -2,25 +2,27 @@
 
 import asyncio
 import contextlib
+import http.client
 import multiprocessing
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from granian.constants import Interfaces, Loops
+from granian.constants import Interfaces, Loops, SSLProtocols
 from granian.log import LogLevels
 from granian.server import Server as Granian
 
 import api.app
+from api import network
 from api.pages import assets
-from timebank import demo, members, regions
-from timebank.clock import DemoClock
+from timebank import certificates, demo, members, regions
+from timebank.clock import DemoClock, system_clock
 from timebank.database import create_engine, is_current, reached, refuse_other_schema, refuse_unsafe
 from timebank.keys import Keys
 from timebank.postgres import EmbeddedPostgres, Server
@@ -57,6 +59,8 @@ def prepared(settings: Settings, describe: Describe) -> Iterator[Prepared]:
     """
     refuse_exposed_demo(settings)
     assets.refuse_unbuilt()
+    if (pair := network.pair_of(settings)) is not None:
+        certificates.refuse_unfit(pair, system_clock())
     refuse_taken_port(settings)
     make_data(settings.data)
     keys = Keys.load_or_create(settings.data / "keys.json")
@@ -183,6 +187,10 @@ def serve(settings: Settings, ready: Callable[[], None]) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
+        ssl_cert=settings.tls_certificate,
+        ssl_key=settings.tls_key,
+        # Phones of ten years ago know no newer.
+        ssl_protocol_min=SSLProtocols.tls12,
     )
     granian.on_startup(threading.Thread(target=announce, args=(settings, ready), daemon=True).start)
     granian.serve()
@@ -190,13 +198,26 @@ def serve(settings: Settings, ready: Callable[[], None]) -> None:
 
 def announce(settings: Settings, ready: Callable[[], None]) -> None:
     """Call `ready` when the service answers that it is."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  compared, not bound
-    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/health/ready"
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(address, timeout=2):
+            if is_ready(settings):
                 ready()
                 return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
+        except (http.client.HTTPException, OSError):
+            pass
+        time.sleep(0.05)
+
+
+def is_ready(settings: Settings) -> bool:
+    """Whether the service of this machine says so; OSError or HTTPException where it says nothing yet."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  compared, not bound
+    connection = http.client.HTTPConnection(host, settings.port, timeout=2)
+    if settings.tls_certificate is not None:
+        # This machine is asked under a name that the certificate need not have.
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, settings.port, timeout=2, context=trusting)
+    with contextlib.closing(connection):
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import copies, members, schema
+from timebank import certificates, copies, members, schema
+from timebank.certificates import Pair
 from timebank.database import create_engine, is_current, reached, refuse_unsafe
 from timebank.keys import Keys
 from timebank.refusal import Refusal
@@ -29,6 +31,9 @@ CLOCK_WARN, CLOCK_BAD = timedelta(seconds=2), timedelta(seconds=20)
 # No machine on which this version runs can honestly show an earlier day: its battery is empty.
 FIRST_DAY = datetime(2026, 11, 24, tzinfo=UTC)
 DISK_WARN_BYTES, DISK_BAD_BYTES = 5 * 2**30, 2**30
+# Hosts that are no address to type.
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
+CERTIFICATE_WARN = timedelta(days=21)
 COPY_OLD = {"database": timedelta(days=2), "keys": timedelta(days=365)}
 FONT_PACKAGE = "cvttf-notosanscjk-regular"
 FONT_DIRECTORIES = tuple(Path(name) for name in ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts"))
@@ -120,6 +125,23 @@ def check_address(settings: Settings) -> Finding:
     if settings.serves_loopback_only and settings.public_url is None:
         return Finding("address", "warn", "address_loopback", said)
     return Finding("address", "ok", "address_ok", said)
+
+
+def check_certificate(settings: Settings, now: datetime) -> list[Finding]:
+    """The certificate that is served with: fit, not about to end, and for the address that people type."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return []
+    try:
+        facts = certificates.refuse_unfit(Pair(settings.tls_certificate, settings.tls_key), now)
+    except Refusal as refusal:
+        return [refused("certificate", refusal)]
+    host = urlsplit(settings.address).hostname or ""
+    left = facts.ends_at - now
+    said = {"days": left.days, "path": str(settings.tls_certificate), "host": host}
+    if not facts.covers(host) and settings.host not in EVERYWHERE:
+        return [Finding("certificate", "bad", "certificate_other_name", said)]
+    state: State = "warn" if left < CERTIFICATE_WARN else "ok"
+    return [Finding("certificate", state, f"certificate_{'ok' if state == 'ok' else 'ends_soon'}", said)]
 
 
 def check_fonts(directories: Sequence[Path] = FONT_DIRECTORIES, package: str = FONT_PACKAGE) -> Finding:
@@ -223,6 +245,7 @@ def check_machine(settings: Settings, now: datetime) -> list[Finding]:
         check_machine_clock(now),
         *check_keys(settings.data, now),
         check_address(settings),
+        *check_certificate(settings, now),
         check_fonts(),
         check_messages(settings),
         check_copies(settings.data, now),

@@ -28,6 +28,11 @@ def read_directory(value: str) -> Path:
     return Path(read_text(value)).expanduser().absolute()
 
 
+def read_file(value: str) -> Path:
+    """A path; a leading ~ is the home directory."""
+    return read_directory(value)
+
+
 def read_database_url(value: str) -> str:
     """A PostgreSQL URL; both common spellings of the scheme."""
     if urlsplit(value).scheme not in ("postgresql", "postgresql+asyncpg", "postgres"):
@@ -155,6 +160,16 @@ class Settings:
         "",
         "Host names that printed codes of this bank may still carry, with commas between: those it had before.",
     )
+    tls_certificate: Path | None = setting(
+        "TIMEBANK_TLS_CERTIFICATE",
+        read_file,
+        None,
+        "File with the certificate to serve https with, and those between it and its authority, in PEM. Without it "
+        "plain http is served, for a proxy; `timebank run --lan` makes one of its own.",
+    )
+    tls_key: Path | None = setting(
+        "TIMEBANK_TLS_KEY", read_file, None, "File with the key of that certificate, in PEM, without a passphrase."
+    )
     book_id: int = setting(
         "TIMEBANK_BOOK",
         read_book,
@@ -206,7 +221,7 @@ class Settings:
     def address(self) -> str:
         """What to type into a browser."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.public_url or f"http://{host}:{self.port}"
+        return self.public_url or f"http{'s' if self.tls_certificate else ''}://{host}:{self.port}"
 
 
 @lru_cache(maxsize=1024)
@@ -233,6 +248,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
             # The value itself may be a password; it is not repeated.
             raise Refusal("bad_setting", f"{variable}: {error}", variable=variable) from None
     settings = Settings(**values)
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        alone = "TIMEBANK_TLS_CERTIFICATE" if settings.tls_certificate else "TIMEBANK_TLS_KEY"
+        raise Refusal("bad_setting", f"{alone}: a certificate needs its key, and a key its certificate", variable=alone)
     if settings.migration_url and not settings.database_url:
         raise Refusal(
             "bad_setting",

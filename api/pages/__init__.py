@@ -24,6 +24,7 @@ from api.pages import (
     shelf,
     statement,
     station,
+    trust,
     volunteer,
     ways,
 )
@@ -47,6 +48,7 @@ handlers = [
     *counter.handlers,
     *more.handlers,
     *outbox.handlers,
+    *trust.handlers,
     *admin.handlers,
     *policy.handlers,
     *shelf.handlers,

@@ -112,6 +112,8 @@ def test_the_table_is_reviewed_here_too() -> None:
         "GET /service-worker.js",
         "GET /sign-in",
         "GET /static/{digest}/{name}",
+        "GET /trust",
+        "GET /trust/authority.crt",
         "POST /api/v1/phone-codes",
         "POST /api/v1/phone-codes/sessions",
         "POST /api/v1/sessions",

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.service.processes import (
     owner_of,
     wait_until,
 )
+from timebank import certificates
 
 RECOVERY = "automatic recovery"
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child whose parent has died")
@@ -39,6 +41,24 @@ def test_a_first_start_on_an_empty_directory_serves(place: Path, operator: Opera
         assert service.words.endswith("Stopped.\n")
     assert not (place / "data" / "postgres" / "cluster" / "postmaster.pid").exists()
     assert RECOVERY not in log_of(place / "data")
+
+
+def test_on_a_local_network_it_serves_https_with_a_certificate_of_its_own(own_data: Path) -> None:
+    service = Service.begin(own_data, "--lan")
+    try:
+        service.hear("/trust")
+        trusting = ssl.create_default_context(cafile=str(certificates.authority_of(own_data).certificate))
+        with httpx.Client(base_url=f"https://localhost:{service.port}", verify=trusting) as phone:
+            page = phone.get("/sign-in")
+            assert page.status_code == 200
+            assert page.headers["set-cookie"].startswith("__Host-timebank-browser=")
+            assert "; Secure" in page.headers["set-cookie"]
+            assert phone.get("/trust").status_code == 200
+        assert f"ready at https://{certificates.names_of_machine()[0]}:" in service.words.replace("[", "").replace(
+            "]", ""
+        )
+    finally:
+        service.end()
 
 
 @ON_LINUX
