@@ -10,7 +10,7 @@ from litestar.response import Redirect
 from api.auth import address_of, sign_in_with, sign_out_from, visitor_of
 from api.language import COOKIE, TAGS
 from api.pages import words
-from api.pages.assets import FILES, media_type
+from api.pages.assets import FILES, media_type, packed
 from api.pages.forms import Form
 from api.pages.page import AnyRequest, go, holds_role, inside, show, speaker
 from api.problems import Problem, problem_of
@@ -27,12 +27,16 @@ PREVIEW = 3
 
 
 @get("/static/{digest:str}/{name:str}")
-async def own_file(digest: FromPath[str], name: FromPath[str]) -> Response[bytes]:
+async def own_file(request: AnyRequest, digest: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """A style sheet, script or picture of ours. `digest` is there for browsers, which may keep the file for ever."""
     if name not in FILES:
         raise Problem("not_found")
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(FILES[name], media_type=media_type(name), headers=headers)
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    # The same for everybody and nobody's secret, so that its size may be small.
+    small = packed(name) if "gzip" in request.headers.get("accept-encoding", "") else None
+    if small is not None:
+        headers["Content-Encoding"] = "gzip"
+    return Response(small or FILES[name], media_type=media_type(name), headers=headers)
 
 
 @get("/")

@@ -113,6 +113,10 @@ def licences() -> str:
     for name in sorted(names):
         described = json.loads((MODULES / name / "package.json").read_text())
         texts = [path.read_text() for path in sorted((MODULES / name).glob("LICEN[CS]E*"))]
+        # What a package itself is made of, where it says so.
+        texts += [
+            path.read_text().partition("\n## Licenses\n")[2].strip() for path in (MODULES / name).glob("README.md")
+        ]
         found.append("\n\n".join([f"{name} {described['version']}, {described['license']}", *texts]))
     return "\n\n\n".join(found)
 

@@ -41,7 +41,6 @@ class Scanner {
     this.part("open").addEventListener("click", () => void this.open());
     this.part("close").addEventListener("click", () => this.close());
     this.part("light").addEventListener("click", () => void this.toggleLight());
-    panel.hidden = false;
     if (sessionStorage.getItem(remembered) === location.pathname) void this.open();
   }
 
@@ -53,6 +52,7 @@ class Scanner {
     if (this.stream) return;
     this.say("wait", this.words.starting);
     try {
+      // Over an open line there are no cameras: this fails like one that is not there.
       this.stream = await navigator.mediaDevices.getUserMedia({
         audio: false,
         video: { facingMode: { ideal: "environment" }, width: { ideal: 1920 }, height: { ideal: 1080 } },
@@ -188,9 +188,7 @@ let scanner: Scanner | null = null;
 
 function begin(): void {
   const panel = document.querySelector<HTMLElement>("[data-scanner]");
-  // Without a camera, or over an open line, where browsers offer none, the field alone does it.
-  if (!panel || !navigator.mediaDevices?.getUserMedia) return;
-  scanner = new Scanner(panel);
+  if (panel) scanner = new Scanner(panel);
 }
 
 // The page has changed in place: the open camera moves over.

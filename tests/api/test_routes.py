@@ -312,6 +312,11 @@ async def test_own_files_may_be_kept_and_set_no_cookie(town: Town) -> None:
     answer = await town.stranger().get(path)
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert "set-cookie" not in answer.headers
+    # Packed for who takes it so, and the same for who does not.
+    assert answer.headers["content-encoding"] == "gzip"
+    plain = await town.stranger().get(path, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.text == answer.text
 
 
 async def test_things_of_others_are_not_there(town: Town) -> None:
