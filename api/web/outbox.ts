@@ -1,5 +1,6 @@
 // Check-ins and check-outs outlive the network: what is confirmed is kept on the phone first and then sent, and goes
 // out by itself later when that fails. Without this script the same forms go to the bank directly.
+import { signal } from "./feedback";
 import { uuid7 } from "./ids";
 import { language, need } from "./page";
 import { flush, type Sent } from "./sender";
@@ -111,6 +112,7 @@ async function tryNow(): Promise<void> {
   const settled = await flush();
   const own = watched;
   if (own && (await all()).find((scan) => scan.id === own.id)?.state !== "waiting") {
+    signal(settled.some((sent) => sent.scan.id === own.id && sent.answer === "done"));
     // Its own page says what became of it, and why.
     await forget(own.id);
     location.assign(own.answerAt);

@@ -191,6 +191,23 @@ def test_a_page_opens_without_a_network_and_keeps_what_it_scans(service: Service
     expect(phone.locator("[data-outbox]")).to_be_hidden()
 
 
+def test_the_page_to_scan_keeps_a_code_that_finds_no_bank(service: Service, lonely: Any, code: str) -> None:
+    person = lonely("en", PHONE)
+    phone = person.sign_in("volunteer")
+    phone.goto(f"{service.address}/scan")
+    person.context.set_offline(True)
+    phone.fill("#code", code)
+    phone.keyboard.press("Enter")
+    phone.get_by_role("button", name="Check out").click()
+    expect(phone.locator(WAITING)).to_contain_text("Check-out")
+    person.context.set_offline(False)
+    expect(phone.locator(SENT)).to_be_visible()
+    # With a bank that answers, the same page leads on as ever.
+    phone.fill("#code", code)
+    phone.keyboard.press("Enter")
+    phone.wait_for_url("**/check-in?ticket=*")
+
+
 def test_the_desk_scans_on_without_a_network(service: Service, opened: Open, lonely: Any) -> None:
     owner = opened("en", PHONE).sign_in("volunteer")
     owner.goto(f"{service.address}/card")

@@ -47,6 +47,7 @@ def test_the_wheel_has_every_file_that_a_page_or_a_script_asks_for(unpacked: Pat
     assert "idb" in licences
     assert "zxing-cpp" in licences
     assert not list(unpacked.rglob("*.ts"))
+    assert not list(unpacked.rglob(".sources"))
     assert not list(unpacked.rglob("node_modules"))
 
 
