@@ -7,6 +7,7 @@ once at start, nothing compiled is kept.
 import io
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -64,6 +65,10 @@ class Language:
     def decimal(self, value: float) -> str:
         """12.5, with at most one decimal."""
         return format_decimal(value, "#,##0.#", locale=self.locale)
+
+    def hundredths(self, value: int) -> str:
+        """1250 as 12.5, with at most two decimals."""
+        return format_decimal(Decimal(value) / 100, "#,##0.##", locale=self.locale)
 
     def days(self, count: int) -> str:
         """3 days."""

@@ -57,6 +57,10 @@ PARAMETERS = {
     "until": ("Before this moment.", {"type": "string", "format": "date-time"}),
     "since:day": ("From the beginning of this day, where the community lives.", {"type": "string", "format": "date"}),
     "until:day": ("To the end of this day.", {"type": "string", "format": "date"}),
+    "month": (
+        "A month of the community's, `2026-03`; left out, the one before this.",
+        {"type": "string", "pattern": "^2[01][0-9]{2}-(0[1-9]|1[0-2])$"},
+    ),
     "version": ("Where the page begins: `following` of the page before.", {"type": "integer", "minimum": 0}),
 }
 PATH_TYPES = {

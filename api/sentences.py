@@ -152,6 +152,11 @@ SENTENCES: dict[str, Sentence] = {
     "not_decided": Sentence(
         409, "该记录尚未审核，请先审核。", "This record has not been decided yet: decide it first."
     ),
+    "nothing_to_certify": Sentence(
+        409,
+        "这段时间没有可以证明的记录：只有已核实的记录才能开具证明。",
+        "There is no verified record in this period to certify.",
+    ),
     "nothing_to_correct": Sentence(
         409, "更正后与原来相同，没有变化。", "The record already says this: there is nothing to correct."
     ),

@@ -9,6 +9,7 @@ algorithm: HMAC-SHA-256, of which 80 bits are carried. That of a station code is
     poster         version 1 · station 4 · number 3 · MAC 16             24 characters
     member card    version 1 · number 9 · MAC 16                         26 characters
     redemption     version 1 · number 8 · MAC 16                         25 characters
+    certificate    version 1 · number 8 · MAC 16                         25 characters
 
 Beside each rotating code a screen shows six digits, for who stands before a printed poster. They are guessed at in a
 million tries, so they count for half a minute, and a member has few tries.
@@ -45,6 +46,7 @@ STATION_LENGTH = 32
 POSTER_LENGTH = 24
 CARD_LENGTH = 26
 REDEMPTION_LENGTH = 25
+CERTIFICATE_LENGTH = 25
 POSTER_NUMBER_LIMIT = 32**3
 # A whole URL, or its path alone, as the API gives it.
 URL = re.compile(r"^(?:[A-Za-z]+://[^/?#]+)?/(?:[A-Za-z]/)?([^/?#]*)")
@@ -261,6 +263,17 @@ def redemption_code(secret: bytes, number: int) -> str:
 def read_redemption_code(secret: bytes, text: str) -> int:
     """The redemption number in an authentic code; raises CodeMalformed or CodeForged."""
     return decode(open_code(secret, "redemption", text, REDEMPTION_LENGTH)[1:])
+
+
+def certificate_code(secret: bytes, number: int) -> str:
+    """The code on a certificate, by which anybody checks it."""
+    body = VERSION + encode(number, 8)
+    return body + mac(secret, "certificate", body)
+
+
+def read_certificate_code(secret: bytes, text: str) -> int:
+    """The number of a certificate in an authentic code; raises CodeMalformed or CodeForged."""
+    return decode(open_code(secret, "certificate", text, CERTIFICATE_LENGTH)[1:])
 
 
 def redemption_numbers(secret: bytes, redemption_id: Any, attempt: int) -> tuple[int, str]:

@@ -33,7 +33,18 @@ ROTATED = ("kek", "ticket")
 ROTATABLE = (*ROTATED, "station", "redemption")
 # What a new key would make unfindable or worthless: everybody's phone number, name, password and card, the posters on
 # the walls, and which records are drawn.
-FIXED = ("phone_index", "name_index", "pepper", "phone_code", "address", "draw", "poster", "card", "door")
+FIXED = (
+    "phone_index",
+    "name_index",
+    "pepper",
+    "phone_code",
+    "address",
+    "draw",
+    "poster",
+    "card",
+    "door",
+    "certificate",
+)
 PURPOSES = (*ROTATABLE, *FIXED)
 
 
@@ -79,6 +90,11 @@ class Keys:
     def card(self) -> bytes:
         """Signs the members' cards."""
         return self.derive("card")
+
+    @cached_property
+    def certificate(self) -> bytes:
+        """Signs the numbers of certificates: what is on paper is checked for ever."""
+        return self.derive("certificate")
 
     @cached_property
     def door(self) -> bytes:

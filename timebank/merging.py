@@ -22,6 +22,8 @@ MOVED = (attendance, record, redemption)
 # What stays with the absorbed member, with the reason.
 KEPT = {
     "card.member_id": "revoked: the survivor has a card of their own, or gets one",
+    "certificate.issued_by": "who issued it, under the id they had then",
+    "certificate.member_id": "what was printed stays as it was, under the name of then; its records go over",
     "confirmation.member_id": "evidence is never changed",
     "consent.answered_by": "who answered, under the id they had then",
     "consent.member_id": "an answer is the account's that gave it; what the survivor answered counts",

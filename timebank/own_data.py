@@ -21,6 +21,7 @@ from timebank.tables import (
     attendance,
     audit_entry,
     card,
+    certificate,
     correction,
     decision,
     erasure,
@@ -37,6 +38,7 @@ from timebank.tables import (
 PLAIN: dict[str, tuple[Table, tuple[str, ...]]] = {
     "attendances": (attendance, ("id", "station_id", "service_kind_id", "started_at", "ended_at", "state")),
     "cards": (card, ("number", "issued_at", "revoked_at")),
+    "certificates": (certificate, ("id", "number", "since", "until", "unit", "issued_at", "issued_by")),
     "erasure_wishes": (erasure, ("asked_by", "asked_at", "state", "ended_at")),
     "redemptions": (
         redemption,

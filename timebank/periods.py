@@ -53,6 +53,11 @@ def month_before(today: date) -> Period:
     return month(today.replace(day=1) - timedelta(days=1))
 
 
+def month_after(today: date) -> Period:
+    """The calendar month after that of a day."""
+    return month(today.replace(day=monthrange(today.year, today.month)[1]) + timedelta(days=1))
+
+
 def year(today: date) -> Period:
     """The calendar year of a day."""
     return Period(date(today.year, 1, 1), date(today.year, 12, 31))

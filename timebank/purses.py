@@ -110,6 +110,12 @@ async def time_zone(connection: AsyncConnection, book_id: int) -> ZoneInfo:
     )
 
 
+async def book_name(connection: AsyncConnection, book_id: int) -> str:
+    """What the book is called: the bank that issues what is issued in its name."""
+    name: str = (await connection.execute(select(book_table.c.name).where(book_table.c.id == book_id))).scalar_one()
+    return name
+
+
 async def open_fund(connection: AsyncConnection, book_id: int, fund_id: UUID) -> UUID:
     """Open a fund's account, empty and never below zero; answers the account's id."""
     account = Account(id=fund_account(fund_id), unit=POINT, kind="fund", floor=0, system=True)

@@ -48,6 +48,7 @@ async def paper_page(
         typed=typed,
         limit=card_sheets.SHEET_LIMIT,
         id=uuid7(bank.clock()),
+        certificate_id=uuid7(bank.clock()),
     )
 
 

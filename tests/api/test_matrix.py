@@ -17,6 +17,7 @@ import pytest
 
 from api.guards import ACCESS
 from tests.api.people import Person, Town
+from tests.earning import verified
 from timebank import funds, shifts
 from timebank.tables import ROLES
 
@@ -43,6 +44,7 @@ THINGS = {
     "punch_id": "punch",
     "shift_id": "shift",
     "actor_id": "member",
+    "certificate_id": "certificate",
     "subject_id": "member",
     "code": "code",
 }
@@ -56,6 +58,7 @@ TEXTS = {
     ("POST /api/v1/regions", "code"),
     ("POST /api/v1/service-kinds", "code"),
     ("GET /api/v1/errors/{code}", "code"),
+    ("GET /api/v1/certificate-checks/{code}", "code"),
 }
 # The catalogue belongs to everybody: its kinds are the same for all, and who may change them is asked before.
 SHARED = {"kind"}
@@ -203,6 +206,7 @@ async def foreign(town: Town) -> dict[str, Any]:
         "inquiry": await asked(volunteer, record),
         "punch": await astray(town, volunteer),
         "shift": await planned(town),
+        "certificate": await certified(town, volunteer),
         "code": "12345678",
     }
 
@@ -231,6 +235,16 @@ async def astray(town: Town, volunteer: Person) -> str:
     """A scan that led to nothing: out without in."""
     command = {"id": volunteer.new_id(), "code": town.code()}
     assert (await volunteer.send("/api/v1/check-outs", command)).status_code == 202
+    return str(command["id"])
+
+
+async def certified(town: Town, volunteer: Person) -> str:
+    """A certificate of the volunteer's own."""
+    assert volunteer.member_id
+    async with town.bank.engine.begin() as connection:
+        await verified(connection, town.city, volunteer.member_id)
+    command = {"id": volunteer.new_id()}
+    assert (await volunteer.send("/api/v1/certificates", command)).status_code == 201
     return str(command["id"])
 
 

@@ -102,6 +102,8 @@ def test_the_table_is_reviewed_here_too() -> None:
         "GET /K/{code}",
         "GET /R/{code_text}",
         "GET /S/{code}",
+        "GET /V/{code}",
+        "GET /api/v1/certificate-checks/{code}",
         "GET /api/v1/errors",
         "GET /api/v1/errors/{code}",
         "GET /api/v1/openapi.json",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from playwright.sync_api import Page
 
 PAGES: dict[str | None, list[str]] = {
-    None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/nowhere"],
+    None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/V/0", "/nowhere"],
     "volunteer": [
         "/",
         "/card",
@@ -14,6 +14,7 @@ PAGES: dict[str | None, list[str]] = {
         "/scan?code=https://elsewhere.example/K/1",
         "/check-in/digits",
         "/records",
+        "/certificates",
         "/statement",
         "/statement?unit=minute",
         "/rewards",
@@ -21,7 +22,7 @@ PAGES: dict[str | None, list[str]] = {
         "/counter",
         "/queue",
     ],
-    "manager": ["/", "/stations", "/stations/1/screen", "/queue"],
+    "manager": ["/", "/stations", "/stations/1/paper", "/stations/1/report", "/stations/1/screen", "/queue"],
     "clerk": ["/", "/counter", "/counter?code=00000000", "/counter?code=nonsense"],
     "admin": [
         "/",

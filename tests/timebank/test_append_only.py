@@ -12,6 +12,8 @@ from timebank.tables import metadata
 
 KEPT = (
     "audit_entry",
+    "certificate",
+    "certificate_record",
     "command",
     "confirmation",
     "consent",

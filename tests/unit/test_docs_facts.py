@@ -137,6 +137,7 @@ def test_codes_are_laid_out_as_the_page_says() -> None:
         "station code": len(codes.station_code(HourlyKeys(SECRET), 1, 1, 1)),
         "poster": len(codes.poster_code(SECRET, 1, 1)),
         "member card": len(codes.card_code(SECRET, 1)),
+        "certificate": len(codes.certificate_code(SECRET, 1)),
         "redemption code": len(codes.redemption_code(SECRET, 1)),
     }
     earlier, later = codes.SLOTS_AFTER * codes.SLOT_SECONDS, codes.SLOTS_BEFORE * codes.SLOT_SECONDS

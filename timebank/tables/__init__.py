@@ -1,6 +1,7 @@
 """The schema of the bank, schema `timebank`, one file a noun. The ledger's own is `ledger/tables.py`."""
 
 from timebank.tables.base import metadata
+from timebank.tables.certificates import certificate, certificate_record
 from timebank.tables.corrections import correction, inquiry
 from timebank.tables.people import (
     CONSENT_PURPOSES,
@@ -51,6 +52,8 @@ __all__ = [
     "attendance",
     "audit_entry",
     "card",
+    "certificate",
+    "certificate_record",
     "command",
     "confirmation",
     "consent",
