@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, and_, any_, insert, literal, select, text
+from sqlalchemy import ARRAY, Row, Select, and_, any_, func, insert, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, manual
@@ -109,6 +109,8 @@ class Sitting(manual.Sitting):
     """And the scans that are decided."""
 
     scans: dict[UUID, Row[Any]] = field(kw_only=True)
+    # Whose time each scan is: the survivor's where who scanned was merged into another.
+    owners: dict[UUID, UUID] = field(kw_only=True)
     decided: set[UUID] = field(kw_only=True)
     decisions: list[dict[str, Any]] = field(default_factory=list)
 
@@ -139,11 +141,12 @@ async def sit(
     """Read the scans, lock their members, and read what decides."""
     ids = [command.punch_id for command in commands]
     rows = await connection.execute(
-        select(punch).where(
-            punch.c.book_id == book_id, punch.c.id == any_(literal(ids, ARRAY(punch.c.id.type))), ASTRAY
-        )
+        select(punch, func.coalesce(member.c.merged_into, member.c.id).label("owner_id"))
+        .join(member, and_(member.c.book_id == punch.c.book_id, member.c.id == punch.c.member_id))
+        .where(punch.c.book_id == book_id, punch.c.id == any_(literal(ids, ARRAY(punch.c.id.type))), ASTRAY)
     )
     scans = {row.id: row for row in rows}
+    owners = {row.id: row.owner_id for row in scans.values()}
     base = await manual.sit(
         connection,
         book_id,
@@ -151,7 +154,7 @@ async def sit(
         now,
         actors={command.actor_id for command in commands},
         station_ids={row.station_id for row in scans.values()},
-        member_ids={row.member_id for row in scans.values()},
+        member_ids=set(owners.values()),
     )
     # Only now: somebody may have decided while the lock was waited for.
     known = await connection.execute(
@@ -159,13 +162,13 @@ async def sit(
             punch_decision.c.book_id == book_id, punch_decision.c.punch_id.in_(scans)
         )
     )
-    sitting = Sitting(**vars(base), scans=scans, decided=set(known.scalars()))
+    sitting = Sitting(**vars(base), scans=scans, owners=owners, decided=set(known.scalars()))
     stays = []
     for command in commands:
         row = scans.get(command.punch_id)
         if row is not None and command.other_at is not None:
             start, end = ends_of(row, command.other_at)
-            stays.append((row.member_id, start, end))
+            stays.append((row.owner_id, start, end))
     sitting.others = await manual.others(connection, book_id, sitting, stays) if stays else {}
     return sitting
 
@@ -180,7 +183,7 @@ def weigh(sitting: Sitting, command: Settle) -> Answer:
     row = sitting.scans.get(command.punch_id)
     if row is None or (command.actor_id, row.station_id) not in sitting.allowed:
         return Answer("not_found", {"kind": "punch"})
-    person = sitting.members[row.member_id]
+    person = sitting.members[sitting.owners[row.id]]
     if refused := may_enter(sitting, command.actor_id, row.station_id, person):
         return refused
     if row.id in sitting.decided:
@@ -219,7 +222,7 @@ def enter(sitting: Sitting, command: Settle, row: Row[Any], person: Row[Any], se
     place = sitting.stations[row.station_id]
     start, end = ends_of(row, command.other_at)
     holds = over_quota(sitting, command.actor_id, int((end - start).total_seconds()) // 60)
-    scan = {**row._mapping, "holds": [hold for hold in row.holds if hold not in HOLDS]}
+    scan = {**row._mapping, "member_id": person.id, "holds": [hold for hold in row.holds if hold not in HOLDS]}
     kind, id = ("out", uuid7(sitting.now)) if row.kind == "in" else ("in", command.id)
     set_end = add_end(sitting, place, person, kind, id, command.other_at, command.actor_id, sealed, holds)
     first, second = (scan, set_end) if row.kind == "in" else (set_end, scan)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, policies
@@ -55,13 +55,13 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[OfRe
     ids = sorted({command.record_id for command in commands})
     of_batch = and_(record.c.book_id == book_id, record.c.id.in_(ids))
     owners = select(record.c.member_id).where(of_batch)
-    await connection.execute(
-        select(member.c.id)
-        .where(member.c.book_id == book_id, member.c.id.in_(owners))
-        .order_by(member.c.id)
-        .with_for_update(key_share=True)
+    locked = set(await connection.scalars(members_locked(book_id, owners)))
+    found = await connection.scalars(
+        select(record.c.member_id).where(of_batch).order_by(record.c.id).with_for_update(key_share=True)
     )
-    await connection.execute(select(record.c.id).where(of_batch).order_by(record.c.id).with_for_update(key_share=True))
+    # Whoever was merged while the lock was waited for: their records are the survivor's now.
+    if survivors := set(found) - locked:
+        await connection.execute(members_locked(book_id, survivors))
     records = {row.id: row for row in await connection.execute(with_source(of_batch))}
     actors = {command.actor_id for command in commands}
     people = actors | {row.member_id for row in records.values()}
@@ -99,6 +99,12 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[OfRe
         versions=await policies.versions(connection, book_id),
         credited=defaultdict(int, {(member_id, day): minutes for member_id, day, minutes in credited}),
     )
+
+
+def members_locked(book_id: int, ids: Any) -> Select[Any]:
+    """Members, locked in order of their ids."""
+    query = select(member.c.id).where(member.c.book_id == book_id, member.c.id.in_(ids))
+    return query.order_by(member.c.id).with_for_update(key_share=True)
 
 
 def with_source(condition: ColumnElement[bool]) -> Any:

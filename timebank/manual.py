@@ -192,7 +192,7 @@ def may_enter(sitting: Sitting, actor_id: UUID, station_id: UUID, person: Row[An
     """Why an actor may not say when a person served at a station."""
     if (actor_id, station_id) not in sitting.allowed:
         return Answer("role_not_allowed")
-    if person is None or person.state == "erased":
+    if person is None or person.state in ("erased", "merged"):
         return Answer("not_found", {"kind": "member"})
     household_id = sitting.households.get(actor_id)
     if person.id == actor_id or (household_id is not None and person.household_id == household_id):

@@ -13,7 +13,7 @@
     unexpire      the reversal of expire   the correction; in its group
     fulfil        held        fulfilled    the hand-over, a command; the redemption where nobody hands over
     undo_fulfil   the reversal of a fulfil the hand-over
-    merge         hours/purse hours/purse  the command and the account; a release that comes later: the release
+    merge         hours/purse hours/purse  the command and the account; a release or correction that comes later: it
 
 Ids follow from what is posted, so a record is credited once and a redemption ended once, whatever is sent again. What
 comes here was decided under locks; each function posts all of a batch in one call, the last of its transaction.
@@ -93,6 +93,9 @@ async def merge(
         purses={(into_id, each.fund_id, each.expires_on) for each in full},
         debtor_ids=[into_id] if debt else [],
     )
+    # What went over into a purse that is past has to expire there.
+    into = {purses.purse_account(into_id, each.fund_id, each.expires_on) for each in full}
+    await purses.reopen(connection, book_id, into, now)
     moves = [
         (each.id, purses.purse_account(into_id, each.fund_id, each.expires_on), POINT, each.points) for each in full
     ]

@@ -1,5 +1,6 @@
 """How a correction replaces what a record had earned: reversals, new postings, and what is owed then, in one group."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from ledger.model import Transfer, reversal
 from ledger.tables import transfer as table
 from timebank import earnings, purses
 from timebank.earnings import Earning
-from timebank.purses import POINT
+from timebank.purses import MINUTE, POINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,7 @@ async def replacement(
         purse = await purses.purse_row(connection, book_id, paid[0].credit_id)
         earning = replace(earning, fund_id=purse.fund_id, expires_on=purse.expires_on)
     await earnings.open_for(connection, book_id, [earning], now, debtor_ids={earning.member_id})
-    await purses.reopen(connection, book_id, {each.credit_id for each in paid}, now)
-    batch, lent = await taking_back(connection, book_id, earning, earlier, paid, now)
+    batch, lent = await taking_back(connection, book_id, earning, earlier, now)
     group_id = earning.id_of("group")
     if earning.minutes:
         batch.append(replace(earnings.hours_of(earning), group_id=group_id))
@@ -64,41 +64,88 @@ async def replacement(
 
 
 async def taking_back(
-    connection: AsyncConnection,
-    book_id: int,
-    earning: Earning,
-    earlier: Sequence[Row[Any]],
-    paid: Sequence[Row[Any]],
-    now: datetime,
+    connection: AsyncConnection, book_id: int, earning: Earning, earlier: Sequence[Row[Any]], now: datetime
 ) -> tuple[list[Transfer], int]:
-    """The reversals of what a record earned `earlier`, and before them what fills the purses; how much of it is lent.
+    """The reversals of what a record earned `earlier`, and before them what fills the accounts; how much of it is lent.
 
-    `paid` are those of points. What expired unused comes back from there, so that nobody owes what was never spent.
+    What expired unused comes back from there, so that nobody owes what was never spent; and what went over to the
+    survivor of a merge comes from the survivor's, so that nobody owes what is still there.
     """
-    batch: list[Transfer] = []
-    group_id, lent = earning.id_of("group"), 0
-    for purse_id in sorted({each.credit_id for each in paid}):
-        held, _ = (await purses.standing(connection, book_id, [purse_id]))[purse_id]
-        missing = sum(each.amount for each in paid if each.credit_id == purse_id) - held
-        for expired in await unused(connection, book_id, purse_id, missing):
-            batch.append(undo(expired.id, earning, "unexpire", now))
-            missing -= expired.amount
-        if missing <= 0:
-            continue
-        lent += missing
-        loan = Transfer(
-            id=earning.id_of(f"owe/{purse_id}"),
-            debit_id=purses.debt_account(earning.member_id),
-            credit_id=purse_id,
-            unit=POINT,
-            amount=missing,
-            code="owe",
-            occurred_at=now,
-            group_id=group_id,
-            source=earning.source(),
-        )
-        batch.append(loan)
+    own_hours = purses.hours_account(earning.member_id)
+    batch = [
+        back(earning, own_hours, each.credit_id, each.amount, MINUTE, now)
+        for each in earlier
+        if each.unit == MINUTE and each.credit_id != own_hours
+    ]
+    wanted: Counter[UUID] = Counter()
+    for each in earlier:
+        if each.unit == POINT:
+            wanted[each.credit_id] += each.amount
+    lent = 0
+    if wanted:
+        refill, lent = await refilling(connection, book_id, earning, wanted, now)
+        batch += refill
     return batch + [undo(each.id, earning, "reverse", now) for each in earlier], lent
+
+
+async def refilling(
+    connection: AsyncConnection, book_id: int, earning: Earning, wanted: Counter[UUID], now: datetime
+) -> tuple[list[Transfer], int]:
+    """What brings purses to at least what is `wanted` out of them, and how much of it is lent.
+
+    All purses of the fund and day count that belong to the member or to whoever was merged into the member.
+    """
+    key = (earning.fund_id, earning.expires_on)
+    people = [earning.member_id, *await purses.merged_ids(connection, book_id, earning.member_id)]
+    own, *others = [purses.purse_account(member_id, *key) for member_id in people]
+    if wanted.keys() != {own}:
+        await purses.open_accounts(connection, book_id, member_ids=(), purses={(earning.member_id, *key)})
+    await purses.reopen(connection, book_id, {own, *others}, now)
+    standing = await purses.standing(connection, book_id, [own, *others])
+    held = Counter({purse_id: points for purse_id, (points, _) in standing.items()})
+    batch: list[Transfer] = []
+    missing = wanted.total() - held.total()
+    for expired in [each for id_ in (own, *others) for each in await unused(connection, book_id, id_, missing)]:
+        if missing > 0:
+            batch.append(undo(expired.id, earning, "unexpire", now))
+            held[expired.debit_id] += expired.amount
+            missing -= expired.amount
+    moves = {purse_id: held[purse_id] - wanted[purse_id] for purse_id in others}
+    batch += [back(earning, id_, own, points, POINT, now) for id_, points in moves.items() if points > 0]
+    if missing > 0:
+        batch.append(loan(earning, own, missing, now))
+    batch += [back(earning, own, id_, -points, POINT, now) for id_, points in moves.items() if points < 0]
+    return batch, max(0, missing)
+
+
+def loan(earning: Earning, purse_id: UUID, points: int, now: datetime) -> Transfer:
+    """What the member owes from now on, because it was spent."""
+    return Transfer(
+        id=earning.id_of(f"owe/{purse_id}"),
+        debit_id=purses.debt_account(earning.member_id),
+        credit_id=purse_id,
+        unit=POINT,
+        amount=points,
+        code="owe",
+        occurred_at=now,
+        group_id=earning.id_of("group"),
+        source=earning.source(),
+    )
+
+
+def back(earning: Earning, debit_id: UUID, credit_id: UUID, amount: int, unit: str, now: datetime) -> Transfer:
+    """What a merge had moved, back to where a record had earned it; or what is left there, on to the survivor."""
+    return Transfer(
+        id=earning.id_of(f"merge/{debit_id}/{credit_id}"),
+        debit_id=debit_id,
+        credit_id=credit_id,
+        unit=unit,
+        amount=amount,
+        code="merge",
+        occurred_at=now,
+        group_id=earning.id_of("group"),
+        source=earning.source(),
+    )
 
 
 def undo(transfer_id: UUID, earning: Earning, code: str, now: datetime) -> Transfer:
@@ -129,7 +176,7 @@ async def unused(connection: AsyncConnection, book_id: int, purse_id: UUID, miss
         return []
     undone = table.alias()
     query: Select[Any] = (
-        select(table.c.id, table.c.amount)
+        select(table.c.id, table.c.amount, table.c.debit_id)
         .where(
             table.c.book_id == book_id,
             table.c.debit_id == purse_id,

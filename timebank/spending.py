@@ -82,6 +82,8 @@ async def onward(connection: AsyncConnection, book_id: int, parts: Sequence[Part
         connection, book_id, member_ids=(), purses={(row.merged_into, row.fund_id, row.expires_on) for row in kept}
     )
     survivors = {row.id: row for row in kept}
+    into = {purses.purse_account(row.merged_into, row.fund_id, row.expires_on) for row in kept}
+    await purses.reopen(connection, book_id, into, now)
     return [
         Transfer(
             id=uuid5(each.transfer_id, "merge"),
