@@ -206,6 +206,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "uuid7": ("须为第 7 版 UUID", "it is not a UUID of version 7"),
     "characters": ("含有不可用的字符", "it contains characters that cannot be used"),
     "phone": ("不是有效的电话号码", "it is not a phone number"),
+    "mail": ("不是有效的邮箱地址", "it is not a mail address"),
     "code": ("编码格式不正确", "the code does not have the right form"),
     "one_of": ("必须且只能填写其中一项", "exactly one of them must be given"),
     "awaited": ("还有兑换未领取", "somebody has yet to collect it"),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.recognition import Recognition
 from api.watching import Watching
-from timebank import erasure_list, membership, retention, sms
+from timebank import erasure_list, gateways, membership, retention, sms
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import LANES, VERBS, Commits
 from timebank.database import create_engine
@@ -17,7 +17,7 @@ from timebank.errors import NotFound
 from timebank.jobs import Jobs
 from timebank.keys import Keys
 from timebank.settings import Settings
-from timebank.sms import LocalSender, Sender
+from timebank.sms import Sender
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Bank:
         }
         jobs = Jobs(engine, settings.book_id, clock, more=more)
         jobs.start()
-        return cls(settings, engine, keys, clock, commits, LocalSender(demo=settings.demo), jobs, committing)
+        return cls(settings, engine, keys, clock, commits, gateways.chosen(settings), jobs, committing)
 
     async def close(self) -> None:
         """Finish what was begun: commands that were taken are committed, codes that were asked for are sent."""

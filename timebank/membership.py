@@ -26,7 +26,8 @@ INDEX_BATCH = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What shall be different about a member; what is None stays. `phone` "" takes the number away.
+    """What shall be different about a member; what is None stays. `phone` "" takes the number away, `mail` "" the
+    address.
 
     `household_of` is another member of the branch, whose household becomes this member's; the member's own id takes
     him out of his.
@@ -36,6 +37,7 @@ class Changes:
     phone: str | None = None
     region_id: UUID | None = None
     household_of: UUID | None = None
+    mail: str | None = None
     locale: str | None = None
 
 
@@ -155,9 +157,12 @@ async def apply(
     member_id = row.id
     old = vault.unseal(keys, row) or {}
     fields: dict[str, Any] = {
+        **old,
         "name": old["name"] if changes.name is None else texts.line("name", changes.name, members.NAME_LIMIT),
         "phone": new_phone(old, changes.phone),
     }
+    if changes.mail is not None:
+        fields["mail"] = changes.mail or None
     values: dict[str, Any] = {"region_id": row.region_id, "locale": row.locale, "household_id": row.household_id}
     if changes.region_id is not None:
         values["region_id"] = (await regions.require(connection, book_id, changes.region_id, actor_id, now)).id

@@ -1,7 +1,7 @@
-"""What members change about themselves: their name, their phone number, their password. Each stands in the trail.
+"""What members change about themselves: name, phone number, mail address, password. Each stands in the trail.
 
-A new number is proved with six digits that are sent to it. As in `sessions.py`, the verbs that compare digits or a
-password take the engine: a failed try stays counted, and no connection is held while a password is hashed.
+A new number or address is proved with six digits that are sent to it. As in `sessions.py`, the verbs that compare
+digits or a password take the engine: a failed try stays counted, and no connection is held while a password is hashed.
 """
 
 import hashlib
@@ -14,8 +14,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import limits, members, membership, passwords, sessions, sms
+from timebank.errors import Invalid
 from timebank.keys import Keys
 from timebank.membership import Changes
+from timebank.settings import MAIL_ADDRESS
 from timebank.sms import Sender
 from timebank.tables import phone_code
 
@@ -28,29 +30,35 @@ async def rename(
     await membership.apply(connection, book_id, keys, row, Changes(name=name), now=now, actor_id=member_id)
 
 
-async def prove_phone(
+async def prove(
     engine: AsyncEngine,
     book_id: int,
     keys: Keys,
     member_id: UUID,
     *,
-    phone: str,
+    phone: str = "",
+    mail: str = "",
     address: str,
     locale: str,
     now: datetime,
     sender: Sender,
 ) -> None:
-    """Send six digits to the number that shall be a member's, good for five minutes. Whether it is somebody's already
-    is not said before they are typed.
+    """Send six digits to the number, or to the mail address, that shall be a member's; good for five minutes. Whether a
+    number is somebody's already is not said before they are typed.
 
-    Errors: `try_later`, `invalid` (phone).
+    Errors: `try_later`, `invalid` (phone, mail).
     """
-    number = members.normal_phone(phone)
-    index = members.phone_index(keys, number)
+    index = named(keys, phone, mail)
     await sessions.count_tries(
         engine, book_id, keys, index, address, now, sessions.CODES_SENT, sessions.CODES_SENT_TO_ADDRESS
     )
     subject = proof(keys, index, member_id)
+    digits = await new_code(engine, book_id, keys, subject, now)
+    sms.send_soon(sender, members.normal_phone(phone) if phone else "", digits, locale, normal_mail(mail) or None)
+
+
+async def new_code(engine: AsyncEngine, book_id: int, keys: Keys, subject: bytes, now: datetime) -> str:
+    """Six digits for one subject, in place of those before."""
     digits = f"{secrets.randbelow(10**6):06d}"
     values = {
         "code_hash": sessions.code_hash(keys, subject, digits),
@@ -64,25 +72,27 @@ async def prove_phone(
             .values(book_id=book_id, phone_index=subject, **values)
             .on_conflict_do_update(index_elements=["book_id", "phone_index"], set_=values)
         )
-    sms.send_soon(sender, number, digits, locale)
+    return digits
 
 
-async def change_phone(
+async def change_address(
     engine: AsyncEngine,
     book_id: int,
     keys: Keys,
     member_id: UUID,
     *,
-    phone: str,
+    phone: str = "",
+    mail: str = "",
     digits: str,
     address: str,
     now: datetime,
 ) -> str:
-    """Make a number one's own by the digits that were sent to it. Every session ends; answers the token of a new one.
+    """Make a number or a mail address one's own by the digits that were sent to it. Every session ends; answers the
+    token of a new one.
 
-    Errors: `sign_in_refused` (digits), `try_later`, `phone_taken`, `invalid` (phone).
+    Errors: `sign_in_refused` (digits), `try_later`, `phone_taken`, `invalid` (phone, mail).
     """
-    index = members.phone_index(keys, phone)
+    index = named(keys, phone, mail)
     await sessions.count_tries(
         engine, book_id, keys, index, address, now, sessions.CODE_TRIES_FROM_PHONE, sessions.CODE_TRIES_FROM_ADDRESS
     )
@@ -92,16 +102,40 @@ async def change_phone(
     # After the commit: the try is counted.
     if not right:
         raise sessions.SignInRefused()
+    changes = Changes(phone=phone) if phone else Changes(mail=normal_mail(mail))
     async with engine.begin() as connection:
         row = await membership.locked_row(connection, book_id, member_id)
-        await membership.apply(connection, book_id, keys, row, Changes(phone=phone), now=now, actor_id=member_id)
+        await membership.apply(connection, book_id, keys, row, changes, now=now, actor_id=member_id)
         await sessions.end_all(connection, book_id, member_id)
         await limits.clear(connection, book_id, sessions.CODE_TRIES_FROM_PHONE, index)
         return await sessions.begin(connection, book_id, member_id, now)
 
 
+async def forget_mail(connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, *, now: datetime) -> None:
+    """Take one's mail address away: codes go to the phone from now on."""
+    row = await membership.locked_row(connection, book_id, member_id)
+    await membership.apply(connection, book_id, keys, row, Changes(mail=""), now=now, actor_id=member_id)
+
+
+def normal_mail(mail: str) -> str:
+    """The address without blanks around it; `Invalid` with reason `mail` when it is none; "" for nothing at all."""
+    found = mail.strip()
+    if found and not MAIL_ADDRESS.fullmatch(found[:255]):
+        raise Invalid(field="mail", reason="mail")
+    return found
+
+
+def named(keys: Keys, phone: str, mail: str) -> bytes:
+    """The keyed hash of what shall be proved."""
+    if phone:
+        return members.phone_index(keys, phone)
+    if not (found := normal_mail(mail)):
+        raise Invalid(field="phone", reason="one_of")
+    return hmac.new(keys.phone_index, b"mail" + found.casefold().encode(), hashlib.sha256).digest()
+
+
 def proof(keys: Keys, index: bytes, member_id: UUID) -> bytes:
-    """Under what the digits for a new number are kept: they sign nobody in, and are of use to this member alone."""
+    """Under what the digits for a new address are kept: they sign nobody in, and are of use to this member alone."""
     return hmac.new(keys.phone_code, b"proof" + index + member_id.bytes, hashlib.sha256).digest()
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import ARRAY, DateTime, LargeBinary, and_, any_, bindparam, dele
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import access, limits, members, passwords, sms
+from timebank import access, limits, members, passwords, sms, vault
 from timebank.errors import BankError
 from timebank.keys import Keys
 from timebank.limits import Limit
@@ -122,10 +122,10 @@ async def send_phone_code(
             .values(book_id=book_id, phone_index=index, **values)
             .on_conflict_do_update(index_elements=["book_id", "phone_index"], set_=values)
         )
-        query = select(member.c.locale).where(member.c.book_id == book_id, member.c.phone_index == index)
-        locale = await connection.scalar(query)
-    if locale is not None:
-        sms.send_soon(sender, number, digits, locale)
+        row = await members.by_phone(connection, book_id, keys, number)
+    if row is not None:
+        mail = (vault.unseal(keys, row) or {}).get("mail")
+        sms.send_soon(sender, number, digits, row.locale, mail)
 
 
 async def sign_in_by_code(

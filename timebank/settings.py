@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import lru_cache
@@ -13,6 +14,8 @@ from zoneinfo import ZoneInfo
 from timebank.refusal import Refusal
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# Enough to tell an address from what is none; whether it is one, only a message to it shows.
+MAIL_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -87,6 +90,33 @@ def read_hosts(value: str) -> tuple[str, ...]:
     return names
 
 
+def read_gateway(value: str) -> str:
+    """Where messages to phones are sent."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ValueError("must look like https://sms.example/send")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must be https, but on this machine")
+    return value
+
+
+def read_mail_server(value: str) -> str:
+    """Where mail is handed in, with who hands it in."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise ValueError("must look like smtp://user:password@mail.example:587")
+    if parts.port == 0:
+        raise ValueError("must have a port from 1 to 65535")
+    return value
+
+
+def read_mail_address(value: str) -> str:
+    """Something that mail can come from."""
+    if not MAIL_ADDRESS.fullmatch(value.strip()):
+        raise ValueError("must be a mail address")
+    return value.strip()
+
+
 def read_log_level(value: str) -> LogLevel:
     """One of four."""
     for level in get_args(LogLevel):
@@ -108,11 +138,13 @@ def read_zone(value: str) -> ZoneInfo:
         raise ValueError("must be a time zone's name, such as Asia/Shanghai") from None
 
 
-def setting(variable: str, read: Callable[[str], Any], default: str | None, description: str) -> Any:
-    """A field that `variable` fills; `default` is read the same way. None: not set."""
+def setting(
+    variable: str, read: Callable[[str], Any], default: str | None, description: str, *, secret: bool = False
+) -> Any:
+    """A field that `variable` fills; `default` is read the same way. None: not set. A secret is never shown."""
     facts = {"variable": variable, "read": read, "default": default, "description": description}
     if default is None:
-        return field(default=None, metadata=facts)
+        return field(default=None, metadata=facts, repr=not secret)
     return field(default_factory=lambda: read(default), metadata=facts)
 
 
@@ -191,6 +223,23 @@ class Settings:
         "Asia/Shanghai",
         "The community's time zone, for what people read and for where a day begins. The database keeps UTC.",
     )
+    sms_url: str | None = setting(
+        "TIMEBANK_SMS_URL",
+        read_gateway,
+        None,
+        "Where messages to phones go, signed, as JSON by POST. Without it they are printed where the service runs.",
+    )
+    sms_key: str | None = setting(
+        "TIMEBANK_SMS_KEY", read_text, None, "The key that signs them, as the gateway knows it.", secret=True
+    )
+    mail_url: str | None = setting(
+        "TIMEBANK_MAIL_URL",
+        read_mail_server,
+        None,
+        "The mail server, smtp://user:password@host:587 or smtps://…:465, for codes to members who gave an address.",
+        secret=True,
+    )
+    mail_from: str | None = setting("TIMEBANK_MAIL_FROM", read_mail_address, None, "The address that mail comes from.")
     phone_months: int = setting(
         "TIMEBANK_PHONE_MONTHS",
         read_count,
@@ -235,6 +284,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+# Which setting means nothing without which other one.
+NEEDED = {"migration_url": "database_url", "sms_url": "sms_key", "mail_url": "mail_from"}
+
+
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings in `environment`; an empty variable counts as not set. Raises Refusal naming a wrong one."""
     values: dict[str, Any] = {}
@@ -251,12 +304,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         alone = "TIMEBANK_TLS_CERTIFICATE" if settings.tls_certificate else "TIMEBANK_TLS_KEY"
         raise Refusal("bad_setting", f"{alone}: a certificate needs its key, and a key its certificate", variable=alone)
-    if settings.migration_url and not settings.database_url:
-        raise Refusal(
-            "bad_setting",
-            "TIMEBANK_MIGRATION_URL: needs TIMEBANK_DATABASE_URL beside it",
-            variable="TIMEBANK_MIGRATION_URL",
-        )
+    for name, needed in NEEDED.items():
+        if getattr(settings, name) and not getattr(settings, needed):
+            mine, other = (Settings.__dataclass_fields__[each].metadata["variable"] for each in (name, needed))
+            raise Refusal("bad_setting", f"{mine}: needs {other} beside it", variable=mine)
     return settings
 
 

@@ -1,4 +1,4 @@
-"""Messages to phones. A sender is anything with `send`; a city plugs in its own, and one that prints is built in."""
+"""Messages to people. A sender is anything with `send`; one that prints is built in, others are in `gateways.py`."""
 
 import asyncio
 import logging
@@ -9,10 +9,11 @@ log = logging.getLogger(__name__)
 
 
 class Sender(Protocol):
-    """Brings a message to a phone."""
+    """Brings a message to a person."""
 
-    async def send(self, phone: str, code: str, locale: str) -> None:
-        """Send a sign-in code to a phone number in E.164, in words of `locale`. May raise: the person tries again."""
+    async def send(self, phone: str, code: str, locale: str, mail: str | None = None) -> None:
+        """Send a sign-in code to a phone number in E.164, or to the person's mail address where there is one and that
+        is this sender's way, in words of `locale`. May raise: the person tries again."""
         ...
 
 
@@ -24,23 +25,23 @@ class LocalSender:
         self.demo = demo
         self.last: dict[str, str] = {}
 
-    async def send(self, phone: str, code: str, locale: str) -> None:
+    async def send(self, phone: str, code: str, locale: str, mail: str | None = None) -> None:
         """Print the code; see `Sender`."""
-        self.write(f"sign-in code for {phone}: {code}")
+        self.write(f"sign-in code for {phone or mail}: {code}")
         if self.demo:
-            self.last = {phone: code}
+            self.last = {phone or mail or "": code}
 
     def last_code(self, phone: str) -> str | None:
-        """The code last sent, when it went to this number (E.164) and this is a demo."""
+        """The code last sent, when it went to this number (E.164) or address and this is a demo."""
         return self.last.get(phone)
 
 
 under_way: set[asyncio.Task[None]] = set()
 
 
-def send_soon(sender: Sender, phone: str, code: str, locale: str) -> None:
+def send_soon(sender: Sender, phone: str, code: str, locale: str, mail: str | None = None) -> None:
     """Send without waiting: how long an answer takes must not tell whether anything was sent."""
-    task = asyncio.create_task(sender.send(phone, code, locale))
+    task = asyncio.create_task(sender.send(phone, code, locale, mail))
     # The loop itself keeps tasks weakly; this set keeps them until they are done.
     under_way.add(task)
     task.add_done_callback(finished)

@@ -27,6 +27,8 @@ DONE = {
     "kept": mark("You stay. Nothing was erased."),
     "name": mark("Your name is corrected."),
     "phone": mark("The new number is yours. You sign in with it from now on."),
+    "mail": mark("Your sign-in codes come by mail from now on."),
+    "no-mail": mark("Your mail address is forgotten. Codes go to your phone from now on."),
     "password": mark("Your new password counts from now on. Other devices were signed out."),
     "consent": mark("Your answer counts from now on."),
 }
@@ -47,7 +49,7 @@ async def privacy(request: AnyRequest) -> Response[Any]:
 
 
 async def privacy_page(
-    request: AnyRequest, answer: Shown | None, status: int = 200, *, phone: str = "", sent: bool = False
+    request: AnyRequest, answer: Shown | None, *, status: int = 200, phone: str = "", mail: str = "", sent: bool = False
 ) -> Response[Any]:
     """What the bank knows of who is signed in, and what they can do about it."""
     session, bank, spoken = member(request), bank_of(request), speaker(request)
@@ -64,15 +66,18 @@ async def privacy_page(
         status=status,
         way=WAY,
         answer=answer,
-        person=person or {},
+        person={"mail": None, **(person or {})},
         has_password=row.password_hash is not None,
         member_id=session.member_id,
         wish=wish,
         standing=standing,
         looks=[(look, names.get(look.reader_id), spoken.gettext(LOOKS[look.what])) for look in looks],
         phone=phone,
+        mail=mail,
+        # Without a server for it, an address would be of no use.
+        takes_mail=bank.settings.mail_url is not None or bank.settings.demo,
         sent=sent,
-        last_code=last_code(bank.sender, phone) if sent else None,
+        last_code=last_code(bank.sender, phone, mail) if sent else None,
         new_id=lambda: uuid7(bank.clock()),
     )
 
@@ -86,7 +91,7 @@ async def told(request: AnyRequest, problem: Problem, **more: Any) -> Response[A
     """The page, saying why nothing was changed."""
     spoken = speaker(request)
     words = sentence(problem.code, spoken.tag, problem.data)
-    return await privacy_page(request, Shown(True, spoken.gettext(NOT_DONE), words), problem.status, **more)
+    return await privacy_page(request, Shown(True, spoken.gettext(NOT_DONE), words), status=problem.status, **more)
 
 
 @get("/privacy/data.json")
@@ -109,47 +114,53 @@ async def rename(request: AnyRequest) -> Response[Any]:
     return await settled(request, await try_form(request, deeds.rename_me), "name")
 
 
-@post("/privacy/phone", status_code=303)
-async def prove_phone(request: AnyRequest) -> Response[Any]:
-    """Send digits to a new number. The answer is a page, as when signing in."""
+@post("/privacy/address", status_code=303)
+async def prove(request: AnyRequest) -> Response[Any]:
+    """Send digits to a new number or mail address. The answer is a page, as when signing in."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
-    phone = form.text("phone")
+    typed = {"phone": form.text("phone"), "mail": form.text("mail")}
     try:
-        await own.prove_phone(
+        await own.prove(
             bank.engine,
             bank.book_id,
             bank.keys,
             session.member_id,
-            phone=phone,
+            **typed,
             address=address_of(request),
             locale=session.locale,
             now=bank.clock(),
             sender=bank.sender,
         )
     except BankError as error:
-        return await told(request, problem_of(error), phone=phone)
+        return await told(request, problem_of(error), **typed)
     if bank.settings.demo:
         # Shown on the next page, so it has to be there by then.
         await sms.all_sent()
-    return await privacy_page(request, None, phone=phone, sent=True)
+    return await privacy_page(request, None, phone=typed["phone"], mail=typed["mail"], sent=True)
 
 
-@post("/privacy/phone/proof", status_code=303)
-async def change_phone(request: AnyRequest) -> Response[Any]:
-    """Make a number one's own by the digits that were sent to it."""
+@post("/privacy/address/proof", status_code=303)
+async def change_address(request: AnyRequest) -> Response[Any]:
+    """Make a number or a mail address one's own by the digits that were sent to it."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
-    phone = form.text("phone")
-    changing = own.change_phone(
+    typed = {"phone": form.text("phone"), "mail": form.text("mail")}
+    changing = own.change_address(
         bank.engine,
         bank.book_id,
         bank.keys,
         session.member_id,
-        phone=phone,
+        **typed,
         digits=form.text("digits").replace(" ", ""),
         address=address_of(request),
         now=bank.clock(),
     )
-    return await anew(request, changing, "phone", phone=phone, sent=True)
+    return await anew(request, changing, "phone" if typed["phone"] else "mail", **typed, sent=True)
+
+
+@post("/privacy/mail/removal", status_code=303)
+async def forget_mail(request: AnyRequest) -> Response[Any]:
+    """Take one's mail address away."""
+    return await settled(request, await try_form(request, deeds.forget_my_mail), "no-mail")
 
 
 @post("/privacy/password", status_code=303)
@@ -194,8 +205,9 @@ handlers = [
     data,
     answer_consent,
     rename,
-    prove_phone,
-    change_phone,
+    prove,
+    change_address,
+    forget_mail,
     change_password,
     ask_to_be_erased,
     stay,

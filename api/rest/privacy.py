@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from api.auth import address_of, member_of
 from api.rest.deeds import Doing, doing
-from api.rest.members import Phone
+from api.rest.members import MemberCommand, Phone
 from api.rest.operation import Answered, AnyRequest, Body, Operation, ShortText, body_of, give, reading, writing
 from api.rest.sessions import Sent, SignedIn, signed_in
 from api.state import bank_of
@@ -62,17 +62,19 @@ class NewName(Body, frozen=True):
     name: ShortText
 
 
-class NewPhone(Body, frozen=True):
-    """The number that shall be the member's."""
+class NewAddress(Body, frozen=True):
+    """The number, or the mail address, that shall be the member's: one of the two."""
 
-    phone: Phone
+    phone: Phone = ""
+    mail: ShortText = ""
 
 
-class ProvedPhone(Body, frozen=True):
-    """The number, and the digits that were sent to it."""
+class ProvedAddress(Body, frozen=True):
+    """The number or the mail address, and the digits that were sent to it."""
 
-    phone: Phone
     digits: Annotated[str, Meta(pattern="^[0-9]{6}$")]
+    phone: Phone = ""
+    mail: ShortText = ""
 
 
 class NewPassword(Body, frozen=True):
@@ -185,16 +187,17 @@ async def rename_me(deed: Doing[NewName]) -> None:
     await own.rename(deed.connection, deed.bank.book_id, deed.bank.keys, deed.actor_id, deed.body.name, now=deed.now)
 
 
-@writing("/me/phone-proofs", Operation(Sent, NewPhone, 202, ("try_later",)))
-async def prove_phone(request: AnyRequest) -> Response[Any]:
-    """Send six digits to the number that shall be one's own."""
-    body, bank, session = await body_of(request, NewPhone), bank_of(request), member_of(request)
-    await own.prove_phone(
+@writing("/me/address-proofs", Operation(Sent, NewAddress, 202, ("try_later",)))
+async def prove(request: AnyRequest) -> Response[Any]:
+    """Send six digits to the number or the mail address that shall be one's own."""
+    body, bank, session = await body_of(request, NewAddress), bank_of(request), member_of(request)
+    await own.prove(
         bank.engine,
         bank.book_id,
         bank.keys,
         session.member_id,
         phone=body.phone,
+        mail=body.mail,
         address=address_of(request),
         locale=session.locale,
         now=bank.clock(),
@@ -203,21 +206,29 @@ async def prove_phone(request: AnyRequest) -> Response[Any]:
     return give(Sent(seconds=int(sessions.CODE_LIFE.total_seconds())), 202)
 
 
-@writing("/me/phone", Operation(SignedIn, ProvedPhone, 201, ("sign_in_refused", "try_later", "phone_taken")))
-async def change_phone(request: AnyRequest) -> Response[Any]:
-    """Make a number one's own by the digits that were sent to it. Every session ends, and a new one begins."""
-    body, bank, member_id = await body_of(request, ProvedPhone), bank_of(request), member_of(request).member_id
-    token = await own.change_phone(
+@writing("/me/address", Operation(SignedIn, ProvedAddress, 201, ("sign_in_refused", "try_later", "phone_taken")))
+async def change_address(request: AnyRequest) -> Response[Any]:
+    """Make a number or a mail address one's own by the digits that were sent to it. Every session ends, and a new one
+    begins."""
+    body, bank, member_id = await body_of(request, ProvedAddress), bank_of(request), member_of(request).member_id
+    token = await own.change_address(
         bank.engine,
         bank.book_id,
         bank.keys,
         member_id,
         phone=body.phone,
+        mail=body.mail,
         digits=body.digits,
         address=address_of(request),
         now=bank.clock(),
     )
     return signed_in(request, token, member_id)
+
+
+@doing("/me/mail-removal", MemberCommand)
+async def forget_my_mail(deed: Doing[MemberCommand]) -> None:
+    """Take one's mail address away: codes go to the phone from now on."""
+    await own.forget_mail(deed.connection, deed.bank.book_id, deed.bank.keys, deed.actor_id, now=deed.now)
 
 
 @writing("/me/password", Operation(SignedIn, NewPassword, 201, ("sign_in_refused", "try_later", "password_weak")))
@@ -236,13 +247,13 @@ async def change_password(request: AnyRequest) -> Response[Any]:
     return signed_in(request, token, member_id)
 
 
-DEEDS = (answer_consent, enter_consent, rename_me)
+DEEDS = (answer_consent, enter_consent, rename_me, forget_my_mail)
 handlers = [
     my_data,
     my_looks,
     my_consents,
-    prove_phone,
-    change_phone,
+    prove,
+    change_address,
     change_password,
     *(deed.route for deed in DEEDS),
 ]

@@ -152,27 +152,27 @@ async def test_one_corrects_ones_name_number_and_password(town: Town) -> None:
     assert (await volunteer.fill("/privacy/name", id=volunteer.new_id(), name="\u202e")).status_code == 422
 
     phone = "+8613955550001"
-    assert (await volunteer.fill("/privacy/phone", phone="12")).status_code == 422
-    assert (await volunteer.fill("/privacy/phone", phone=phone)).status_code == 200
+    assert (await volunteer.fill("/privacy/address", phone="12")).status_code == 422
+    assert (await volunteer.fill("/privacy/address", phone=phone)).status_code == 200
     await sms.all_sent()
     digits = town.said[-1][-6:]
     wrong = f"{(int(digits) + 1) % 10**6:06d}"
-    assert (await volunteer.fill("/privacy/phone/proof", phone=phone, digits=wrong)).status_code == 401
+    assert (await volunteer.fill("/privacy/address/proof", phone=phone, digits=wrong)).status_code == 401
     # The digits are of use to nobody else, nor to sign in.
-    assert (await other.fill("/privacy/phone/proof", phone=phone, digits=digits)).status_code == 401
+    assert (await other.fill("/privacy/address/proof", phone=phone, digits=digits)).status_code == 401
     stranger = town.stranger()
     refused = await stranger.send("/api/v1/phone-codes/sessions", {"phone": phone, "digits": digits})
     assert problem(refused) == (401, "sign_in_refused")
-    changed = await volunteer.fill("/privacy/phone/proof", phone=phone, digits=digits)
+    changed = await volunteer.fill("/privacy/address/proof", phone=phone, digits=digits)
     assert changed.headers["location"] == "/privacy?done=phone"
     assert phone in (await volunteer.get("/privacy")).text
     volunteer.csrf = (await volunteer.get("/api/v1/me")).json()["csrf"]
     # Somebody else's number, even with the digits.
     taken = town.city.phones[other.member_id]
-    assert (await volunteer.send("/api/v1/me/phone-proofs", {"phone": taken})).status_code == 202
+    assert (await volunteer.send("/api/v1/me/address-proofs", {"phone": taken})).status_code == 202
     await sms.all_sent()
     body = {"phone": taken, "digits": town.said[-1][-6:]}
-    assert problem(await volunteer.send("/api/v1/me/phone", body)) == (409, "phone_taken")
+    assert problem(await volunteer.send("/api/v1/me/address", body)) == (409, "phone_taken")
 
     body = {"present": "not it", "password": "another long password"}
     assert problem(await volunteer.send("/api/v1/me/password", body)) == (401, "sign_in_refused")
@@ -195,3 +195,34 @@ async def test_who_has_no_password_chooses_one(town: Town) -> None:
     answer = await volunteer.send("/api/v1/me/password", {"password": "a quite long password"})
     assert answer.status_code == 201, answer.text
     assert await town.stranger().sign_in(town.city, volunteer.member_id, "a quite long password")
+
+
+async def test_codes_come_by_mail_to_who_gave_an_address(town: Town) -> None:
+    volunteer = await town.volunteer()
+    for wrong in ("nobody", "a@b", "a b@bank.example"):
+        answer = await volunteer.send("/api/v1/me/address-proofs", {"mail": wrong})
+        assert problem(answer) == (422, "invalid")
+    assert problem(await volunteer.send("/api/v1/me/address-proofs", {})) == (422, "invalid")
+    assert (await volunteer.fill("/privacy/address", mail="lin@bank.example")).status_code == 200
+    await sms.all_sent()
+    assert town.said[-1].startswith("sign-in code for lin@bank.example: ")
+    digits = town.said[-1][-6:]
+    changed = await volunteer.fill("/privacy/address/proof", mail="lin@bank.example", digits=digits)
+    assert changed.headers["location"] == "/privacy?done=mail"
+    volunteer.csrf = (await volunteer.get("/api/v1/me")).json()["csrf"]
+    assert (await volunteer.get("/api/v1/me/data")).json()["data"]["person"]["mail"] == "lin@bank.example"
+    # The name can be corrected, and the address stays.
+    assert (await volunteer.send("/api/v1/me/name", {"id": volunteer.new_id(), "name": "林邮"})).status_code == 201
+
+    class Kept:
+        async def send(self, phone: str, code: str, locale: str, mail: str | None = None) -> None:
+            town.said.append(f"{phone} {mail}")
+
+    town.bank.sender = Kept()
+    phone = town.city.phones[volunteer.member_id]
+    assert (await town.stranger().send("/api/v1/phone-codes", {"phone": phone})).status_code == 202
+    await sms.all_sent()
+    assert town.said[-1] == f"{phone} lin@bank.example"
+    form = await volunteer.fill("/privacy/mail/removal", id=volunteer.new_id())
+    assert form.headers["location"] == "/privacy?done=no-mail"
+    assert (await volunteer.get("/api/v1/me/data")).json()["data"]["person"]["mail"] is None

@@ -311,7 +311,7 @@ async def test_a_sender_that_fails_is_logged_without_the_number(
     engine: AsyncEngine, city: City, phone: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken:
-        async def send(self, phone: str, code: str, locale: str) -> None:
+        async def send(self, phone: str, code: str, locale: str, mail: str | None = None) -> None:
             raise ConnectionError(f"no route to {phone}")
 
     await send(engine, city, Broken(), phone)
