@@ -64,6 +64,8 @@ ACCESS: dict[str, Access] = {
     "GET /C/{code}": ANYBODY,
     "GET /R/{code_text}": ANYBODY,
     "GET /V/{code}": ANYBODY,
+    # The same for everybody, and nothing without the tablet's own keys.
+    "GET /kiosk": ANYBODY,
     # Pages: a volunteer's.
     "GET /scan": MEMBERS,
     "GET /check-in": MEMBERS,
@@ -116,6 +118,8 @@ ACCESS: dict[str, Access] = {
     "POST /stations/{number}/shifts/{shift_id}": MANAGERS,
     "POST /stations/{number}/members": MANAGERS,
     "GET /stations/{number}/paper": MANAGERS,
+    "GET /stations/{number}/kiosk": MANAGERS,
+    "POST /stations/{number}/kiosks/{device_id}": MANAGERS,
     "POST /stations/{number}/poster": MANAGERS,
     "GET /stations/{number}/poster.pdf": MANAGERS,
     "POST /stations/{number}/card-sheets": MANAGERS,

@@ -128,12 +128,12 @@ SENTENCES: dict[str, Sentence] = {
         422, "卡片密码须为六位数字，且不能过于简单。", "A PIN has six digits and is not easy to guess."
     ),
     # Kiosks.
-    "credential_missing": Sentence(401, "此地址仅供本站的自助屏使用。", "Only a station's kiosk may ask for this."),
-    "credential_malformed": Sentence(401, "自助屏的凭证格式不正确。", "This is not the credential of a kiosk."),
-    "credential_forged": Sentence(401, "自助屏的凭证无效。", "The credential of this kiosk is not genuine."),
+    "credential_missing": Sentence(401, "此地址仅供本站的自助终端使用。", "Only a station's kiosk may ask for this."),
+    "credential_malformed": Sentence(401, "自助终端的凭证格式不正确。", "This is not the credential of a kiosk."),
+    "credential_forged": Sentence(401, "自助终端的凭证无效。", "The credential of this kiosk is not genuine."),
     "credential_expired": Sentence(
         401,
-        "自助屏的凭证已过期，请校准时间后重试。",
+        "自助终端的凭证已过期，请校准时间后重试。",
         "The credential has expired; set the clock and try again.",
     ),
     # Verification.

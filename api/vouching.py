@@ -64,9 +64,18 @@ async def card_punch(
         phone_time=None if kiosk else scanned_at,
         vouched_by=vouched.vouched_by,
         vouch_refusal=vouched.vouch_refusal,
-        # That there was a PIN is chosen; which, is never kept.
-        beside=(*(("pin",) if pin else ()), *((f"at:{scanned_at.isoformat()}",) if scanned_at else ())),
+        beside=chosen_beside(pin, kiosk, scanned_at),
     )
+
+
+def chosen_beside(pin: str | None, kiosk: Row[Any] | None, scanned_at: datetime | None) -> tuple[str, ...]:
+    """What a repetition must repeat. That there was a PIN is chosen; which, is never kept.
+
+    A kiosk keeps no PIN until it has an answer: it sends the same scan again without one.
+    """
+    if kiosk is None:
+        return ("pin",) if pin else ()
+    return (f"at:{scanned_at.isoformat()}",) if scanned_at else ()
 
 
 async def kiosk_punch(

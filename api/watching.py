@@ -7,7 +7,7 @@ that waits holds no connection to the database; it ends by itself after a while,
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 import structlog
@@ -35,7 +35,7 @@ class Watching:
         self.task: asyncio.Task[None] | None = None
         self.stopping = False
 
-    async def changes(self, station_id: UUID) -> AsyncIterator[bytes]:
+    async def changes(self, station_id: UUID) -> AsyncGenerator[bytes, None]:
         """Server-sent events: `change` whenever who is at the station has changed, and once in the beginning."""
         loop = asyncio.get_running_loop()
         ends_at, said_at = loop.time() + LIFE_SECONDS, loop.time()

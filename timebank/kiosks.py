@@ -21,7 +21,7 @@ from timebank.errors import Conflict, Invalid, NotFound
 from timebank.punches import CARD_ROLES
 from timebank.tables import device, station
 
-# How far a kiosk's clock, which goes by the bank's, may be ahead of it.
+# How far a kiosk's clock, which goes by the bank's, may be from it.
 CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
@@ -121,6 +121,6 @@ def scanned_at(scanned: datetime | None, enrolled_at: datetime, now: datetime) -
         return now
     if scanned > now + CLOCK_TOLERANCE:
         raise Invalid(field="scanned_at", reason="range")
-    if scanned < max(enrolled_at, now - codes.LATE):
+    if scanned < max(enrolled_at - CLOCK_TOLERANCE, now - codes.LATE):
         raise CodeExpired()
     return min(scanned, now)

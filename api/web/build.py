@@ -24,7 +24,18 @@ HERE = Path(__file__).resolve().parent
 DIST = HERE.parent / "static" / "dist"
 MODULES = HERE / "node_modules"
 # Each is the script of a page; what they share becomes a file of its own.
-ENTRIES = ("counter", "forms", "keeper", "outbox", "queue", "scanner", "screen", "service-worker")
+ENTRIES = (
+    "counter",
+    "enrol",
+    "forms",
+    "keeper",
+    "kiosk",
+    "outbox",
+    "queue",
+    "scanner",
+    "screen",
+    "service-worker",
+)
 # Browsers of phones that are some years old, and WeChat's.
 TARGETS = "es2020,chrome80,firefox78,safari15"
 OPTIONS = (

@@ -9,11 +9,16 @@ interface Asking extends Passing {
   readonly request: Request;
   respondWith(answer: Promise<Response>): void;
 }
+interface Telling extends Passing {
+  readonly data: unknown;
+  readonly source: { postMessage(words: string): void } | null;
+}
 interface Worker {
   skipWaiting(): Promise<void>;
   readonly clients: { claim(): Promise<void> };
   addEventListener(name: "install" | "activate", take: (event: Passing) => void): void;
   addEventListener(name: "fetch", take: (event: Asking) => void): void;
+  addEventListener(name: "message", take: (event: Telling) => void): void;
 }
 
 const worker = self as unknown as Worker;
@@ -21,6 +26,9 @@ const worker = self as unknown as Worker;
 const parameters = new URL(location.href).searchParams;
 const cacheName = `timebank-${parameters.get("version")}-${parameters.get("language")}`;
 const shell = `/offline?language=${parameters.get("language")}`;
+// The kiosk's page, the same for everybody, on tablets that have opened it; it outlives builds until it is opened anew.
+const kiosk = "/kiosk";
+const kioskCacheName = "kiosk";
 const patienceMilliseconds = 8_000;
 
 async function install(): Promise<void> {
@@ -40,13 +48,28 @@ async function activate(): Promise<void> {
   await worker.clients.claim();
 }
 
-/** The page from the bank; the one for lonely places when the bank does not answer. */
+/** Keeps the kiosk's page with the files that it says it is made of, in place of those of before. */
+async function keepKiosk(addresses: string[]): Promise<void> {
+  const cache = await caches.open(kioskCacheName);
+  const ours = addresses
+    .map((each) => new URL(each, location.href))
+    .filter(({ origin, pathname }) => origin === location.origin && (pathname === kiosk || pathname.startsWith("/static/")))
+    .map(({ href }) => href);
+  // Without a network this fails, and leaves everything as it was.
+  await Promise.all(ours.map(async (href) => {
+    const known = !href.endsWith(kiosk) && (await cache.match(href));
+    if (!known) await cache.add(href);
+  }));
+  for (const { url } of await cache.keys()) if (!ours.includes(url)) await cache.delete(url);
+}
+
+/** The page from the bank; the one for lonely places when the bank does not answer, or the kiosk's own. */
 async function open(request: Request): Promise<Response> {
   const silence = new Promise<never>((_, give) => setTimeout(() => give(new Error("silence")), patienceMilliseconds));
   try {
     return await Promise.race([fetch(request), silence]);
   } catch {
-    return (await caches.match(shell)) ?? Response.error();
+    return (await caches.match(request)) ?? (await caches.match(shell)) ?? Response.error();
   }
 }
 
@@ -65,6 +88,10 @@ async function file(request: Request): Promise<Response> {
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
 worker.addEventListener("activate", (event) => event.waitUntil(activate()));
+worker.addEventListener("message", (event) => {
+  const { data, source } = event;
+  if (Array.isArray(data)) event.waitUntil(keepKiosk(data.map(String)).then(() => source?.postMessage("kept")));
+});
 worker.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || new URL(request.url).origin !== location.origin) return;

@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -17,6 +18,25 @@ from tests.api.people import Person, Town
 def public_text(key: Any) -> str:
     """A public key as a tablet sends it."""
     return base64.b64encode(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def claims(address: str, method: str, path: str, body: bytes, at: datetime) -> dict[str, Any]:
+    """What a kiosk of the bank at `address` signs for a request."""
+    now = int(at.timestamp())
+    return {
+        "iss": credentials.ISSUER,
+        "aud": address,
+        "iat": now,
+        "exp": now + 60,
+        "htm": method,
+        "htu": path,
+        "body": credentials.digest(body),
+    }
+
+
+def signed(key: EllipticCurvePrivateKey, number: int, claims: dict[str, Any]) -> str:
+    """The token of the kiosk with this device number."""
+    return jwt.encode(claims, key, "ES256", headers={"kid": str(number), "typ": credentials.KIND})
 
 
 @dataclass
@@ -39,16 +59,7 @@ class Tablet:
 
     def claims(self, method: str, path: str, body: bytes) -> dict[str, Any]:
         """What it signs for a request."""
-        now = int(self.town.watch.now.timestamp())
-        return {
-            "iss": credentials.ISSUER,
-            "aud": self.person.address,
-            "iat": now,
-            "exp": now + 60,
-            "htm": method,
-            "htu": path,
-            "body": credentials.digest(body),
-        }
+        return claims(self.person.address, method, path, body, self.town.watch.now)
 
     def credential(self, method: str, path: str, content: bytes = b"", **other: Any) -> str:
         """The token for a request. `header`, `key` and `without` change what it is, other names its claims."""

@@ -109,6 +109,7 @@ def test_the_table_is_reviewed_here_too() -> None:
         "GET /api/v1/openapi.json",
         "GET /health/live",
         "GET /health/ready",
+        "GET /kiosk",
         "GET /offline",
         "GET /outbox.json",
         "GET /service-worker.js",

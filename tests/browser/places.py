@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from playwright.sync_api import Page
 
 PAGES: dict[str | None, list[str]] = {
-    None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/V/0", "/nowhere"],
+    None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/V/0", "/kiosk", "/nowhere"],
     "volunteer": [
         "/",
         "/card",
@@ -22,7 +22,15 @@ PAGES: dict[str | None, list[str]] = {
         "/counter",
         "/queue",
     ],
-    "manager": ["/", "/stations", "/stations/1/paper", "/stations/1/report", "/stations/1/screen", "/queue"],
+    "manager": [
+        "/",
+        "/stations",
+        "/stations/1/paper",
+        "/stations/1/report",
+        "/stations/1/screen",
+        "/stations/1/kiosk",
+        "/queue",
+    ],
     "clerk": ["/", "/counter", "/counter?code=00000000", "/counter?code=nonsense"],
     "admin": [
         "/",

@@ -187,6 +187,21 @@ def manager(camera: Photographer, page: Page) -> None:
     camera.take(page, "manager-queue-empty")
 
 
+def kiosk(camera: Photographer) -> None:
+    """A tablet that becomes the station's kiosk, with and without a network."""
+    tablet = camera.person()
+    page = tablet.sign_in("manager")
+    camera.go(page, "/stations/1/kiosk", "kiosk-new")
+    page.click("[data-enrol] button")
+    page.wait_for_selector("[data-kiosk]:not([data-slot=''])")
+    camera.take(page, "kiosk")
+    tablet.context.set_offline(True)
+    page.wait_for_selector("[data-notice]:visible")
+    camera.take(page, "kiosk-no-network")
+    tablet.context.close()
+    camera.go(camera.person().page(), "/kiosk", "kiosk-of-nobody")
+
+
 def clerk(camera: Photographer, code: str, digits: str) -> None:
     """A clerk's counter: the right code, a used one, a wrong one."""
     page = camera.person().sign_in("clerk")
@@ -255,6 +270,7 @@ def all_pictures(browser: Browser, service: Service, language: str, folder: Path
     volunteer(camera, phone, screen)
     code, digits = redeems(camera, phone)
     manager(camera, screen)
+    kiosk(camera)
     clerk(camera, code, digits)
     admin(camera)
     later(camera, phone)

@@ -1,0 +1,115 @@
+"""A tablet as a station's kiosk: made by a manager, alone for two hours, opened again without a network, and ended."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.bank import Service
+from tests.browser.people import PHONE, WAIT_MILLISECONDS, Open, Watched, read_picture
+from tests.browser.pictures import keep_picture
+from tests.browser.scanning import confirm
+from timebank import codes
+
+TABLET = {"width": 1280, "height": 800}
+STATION = 1
+HOURS = 2
+
+
+@pytest.fixture
+def tablet(browser: Browser, service: Service) -> Iterator[Watched]:
+    """A tablet that nobody has used yet. That its network is gone is no complaint of its browser's."""
+    tablet = Watched.of(browser, service.address, "en", TABLET, service_workers="allow")
+    yield tablet
+    tablet.context.close()
+    lost = ("ERR_INTERNET_DISCONNECTED", "ERR_FAILED", "ERR_NETWORK_CHANGED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
+    assert [words for words in tablet.complaints if not any(name in words for name in lost)] == []
+
+
+def enrol(tablet: Watched) -> Page:
+    """A manager makes the tablet the kiosk of the station, and is not signed in on it any more."""
+    page = tablet.sign_in("manager")
+    page.goto(f"{tablet.address}/stations/{STATION}/kiosk")
+    page.click("[data-enrol] button")
+    page.wait_for_url(f"{tablet.address}/kiosk")
+    expect(page.locator("[data-kiosk]")).not_to_have_attribute("data-slot", "")
+    # So that it opens without a network: the worker has everything that the page is made of.
+    expect(page.locator("[data-kiosk]")).to_have_attribute("data-kept", "yes", timeout=WAIT_MILLISECONDS)
+    return page
+
+
+def code_on(page: Page) -> str:
+    """The code in the kiosk's picture, read from the picture."""
+    return read_picture(page.locator("svg.qr"))
+
+
+def expect_own_code(page: Page, service: Service) -> str:
+    """What the kiosk made by itself is what the bank would have made, digits too."""
+    address = code_on(page)
+    scan = codes.open_station_code(service.keys.station, address, "live", codes.slot_start(0))
+    numbers = (scan.station_number or 0, scan.device_number or 0, scan.slot or 0)
+    assert scan.text == codes.station_code(service.keys.station, *numbers)
+    shown, slot = page.locator("[data-digits]").inner_text(), page.locator("[data-kiosk]").get_attribute("data-slot")
+    if slot == str(scan.slot):
+        assert shown.replace(" ", "") == codes.station_digits(service.keys.station, *numbers)
+    return address
+
+
+def test_a_kiosk_that_loses_the_network_for_two_hours_and_comes_back(
+    service: Service, opened: Open, tablet: Watched
+) -> None:
+    tablet.context.clock.install()
+    page = enrol(tablet)
+    assert "timebank" not in {cookie["name"].removeprefix("__Host-") for cookie in tablet.context.cookies()}
+    # Somebody comes: the kiosk shows it at once, and not who it is.
+    phone = opened("en", PHONE).sign_in("volunteer")
+    phone.goto(expect_own_code(page, service))
+    confirm(phone, service)
+    expect(page.locator("[data-people] li", has_text="甘*")).to_be_visible()
+    expect(page.locator("[data-people]")).not_to_contain_text("小荷")
+    keep_picture(page, "kiosk-en")
+
+    tablet.context.set_offline(True)
+    page.clock.fast_forward(HOURS * 3600 * 1000)
+    service.pass_time(hours=HOURS)
+    expect(page.locator("[data-notice]")).to_contain_text("No network")
+    # What it shows two hours later is taken by the bank.
+    phone.goto(expect_own_code(page, service))
+    phone.click("form[action='/check-in'] button")
+    expect(phone.locator("main")).to_contain_text("2 hrs")
+
+    # Opened anew without a network, it goes on: code, clock, and a card that is shown to it meanwhile.
+    page.reload()
+    expect(page.locator("[data-notice]")).to_contain_text("No network")
+    expect(page.locator("[data-kiosk]")).not_to_have_attribute("data-slot", "")
+    expect_own_code(page, service)
+    phone.goto(f"{service.address}/card")
+    if phone.locator("form[action='/card'] button").count():
+        phone.click("form[action='/card'] button")
+    page.fill("#code", read_picture(phone.locator("svg.qr").first))
+    page.keyboard.press("Enter")
+    page.click("[data-cards] [value=in]")
+    expect(page.locator("[data-answer]")).to_contain_text("sent later")
+    expect(page.locator("[data-waiting]")).to_contain_text("1")
+
+    tablet.context.set_offline(False)
+    expect(page.locator("[data-waiting]")).to_be_hidden()
+    expect(page.locator("[data-notice]")).to_be_hidden()
+    expect(page.locator("[data-people] li", has_text="甘*")).to_be_visible()
+    # And out again, with the network.
+    page.fill("#code", read_picture(phone.locator("svg.qr").first))
+    page.click("[data-cards] [value=out]")
+    expect(page.locator("[data-answer]")).to_contain_text("Checked out")
+    page.fill("#code", "something else")
+    page.click("[data-cards] [value=in]")
+    expect(page.locator("[data-answer]")).to_contain_text("not one of our codes")
+
+    # The manager ends it, and it says so and shows nothing any more.
+    manager = opened("en", PHONE).sign_in("manager")
+    manager.goto(f"{service.address}/stations/{STATION}/kiosk")
+    manager.click("section[aria-labelledby=kiosks] form button")
+    page.clock.fast_forward(61_000)
+    expect(page.locator("[data-view=revoked]")).to_be_visible()
+    expect(page.locator("[data-view=running]")).to_be_hidden()
+    page.reload()
+    expect(page.locator("[data-view=none]")).to_be_visible()
