@@ -52,6 +52,8 @@ function open(name: string): void {
   for (const each of stage.querySelectorAll<HTMLElement>("[data-view]")) each.hidden = each.dataset.view !== name;
 }
 
+const isOpen = (name: string): boolean => !need(`[data-view=${name}]`, stage).hidden;
+
 /** The codes of each slot, from the key of its hour. */
 async function showCode(slot: number): Promise<void> {
   shown = slot;
@@ -139,6 +141,7 @@ async function refresh(): Promise<void> {
     await (await kept()).put("facts", board, "board");
     await renew();
     lost = false;
+    if (isOpen("unknown")) open("running");
     await sendAll(self, clock);
   } catch (error) {
     if (error instanceof Refused) await refused(error);
@@ -168,15 +171,15 @@ async function count(): Promise<void> {
   if (before.join() !== hours.join()) shown = -1;
 }
 
-/** The bank has ended this kiosk, or does not know it: nothing of it is kept. */
+/** The bank has ended this kiosk, and nothing of it is kept; or it does not know it. */
 async function refused(error: Refused): Promise<void> {
   if (error.code === "device_revoked") {
     await forget();
     open("revoked");
     ended.abort();
   } else {
-    lost = true;
-    stage.dataset.refusal = error.code;
+    // Its keys are kept: an older copy of the bank may have been put back, and the newer one come again.
+    open("unknown");
   }
 }
 
@@ -217,7 +220,7 @@ async function begin(): Promise<void> {
   if (!board) await refresh();
   await showCode(slotAt(clock.now()));
   if (ended.signal.aborted) return;
-  open("running");
+  if (!isOpen("unknown")) open("running");
   watchCards(self, clock, () => void refresh());
   const timers = [setInterval(tick, 250), setInterval(() => void clock.remember(), minute), setInterval(() => void count(), minute)];
   ended.signal.addEventListener("abort", () => timers.forEach(clearInterval));

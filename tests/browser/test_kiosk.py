@@ -1,8 +1,11 @@
 """A tablet as a station's kiosk: made by a manager, alone for two hours, opened again without a network, and ended."""
 
+import io
 from collections.abc import Iterator
 
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.bank import Service
@@ -113,3 +116,38 @@ def test_a_kiosk_that_loses_the_network_for_two_hours_and_comes_back(
     expect(page.locator("[data-view=running]")).to_be_hidden()
     page.reload()
     expect(page.locator("[data-view=none]")).to_be_visible()
+
+
+KEYS = """async () => {
+  const asked = indexedDB.open("timebank-kiosk");
+  const database = await new Promise(done => { asked.onsuccess = () => done(asked.result); });
+  const all = database.transaction(["keys", "self"]);
+  const read = store => new Promise(done => {
+    const found = all.objectStore(store).getAll();
+    found.onsuccess = () => done(found.result);
+  });
+  const [keys, [self]] = [await read("keys"), await read("self")];
+  database.close();
+  return [keys.length, [...keys, self.key].some(key => key.extractable)];
+}"""
+
+
+def test_a_day_without_a_network_is_what_a_kiosk_is_worth(tablet: Watched) -> None:
+    tablet.context.clock.install()
+    page = enrol(tablet)
+    # What it holds can be used and not be read, and is deleted as it is spent.
+    assert page.evaluate(KEYS) == [24, False]
+    tablet.context.set_offline(True)
+    page.clock.fast_forward(22 * 3600 * 1000)
+    expect(page.locator("[data-notice]")).to_contain_text("No network: the codes go on until")
+    read_picture(page.locator("svg.qr"))
+    page.clock.fast_forward(2 * 3600 * 1000)
+    expect(page.locator("[data-notice]")).to_contain_text("there are no more codes")
+    expect(page.locator("[data-digits]")).to_have_text("––– –––")
+    assert not zxingcpp.read_barcodes(Image.open(io.BytesIO(page.locator("svg.qr").screenshot())))
+    page.clock.fast_forward(2 * 60 * 1000)
+    page.clock.run_for(1_000)
+    assert page.evaluate(KEYS) == [0, False]
+    # Of the bank's own key it never had anything; online, it goes on at once.
+    tablet.context.set_offline(False)
+    expect(page.locator("[data-kiosk]")).not_to_have_attribute("data-slot", "")
