@@ -61,7 +61,11 @@ PARAMETERS = {
         "A month of the community's, `2026-03`; left out, the one before this.",
         {"type": "string", "pattern": "^2[01][0-9]{2}-(0[1-9]|1[0-2])$"},
     ),
-    "version": ("Where the page begins: `following` of the page before.", {"type": "integer", "minimum": 0}),
+    "catalogue": (
+        "Only kinds of this catalogue.",
+        {"type": "string", "enum": ["seven_helps", "four_aids", "community"]},
+    ),
+    "kind_state": ("Only kinds that are so.", {"type": "string", "enum": ["offered", "retired"]}),
 }
 PATH_TYPES = {
     "uuid": {"type": "string", "format": "uuid"},

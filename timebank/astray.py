@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, and_, any_, func, insert, literal, select, text
+from sqlalchemy import ARRAY, Row, Select, and_, any_, func, insert, literal, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, manual
 from timebank.attendances import keep
 from timebank.commands import Answer, settle
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -84,15 +85,17 @@ async def queue(
     actor_id: UUID,
     now: datetime,
     station_id: UUID | None = None,
+    after: Cursor | None = None,
     limit: int = 40,
-) -> Sequence[Row[Any]]:
-    """The scans that wait for this manager, the oldest first."""
+) -> Page:
+    """The scans that wait for this manager, the oldest first, of one station or of all."""
     query = undecided(book_id, actor_id, now)
     if station_id is not None:
         query = query.where(punch.c.station_id == station_id)
-    query = query.order_by(punch.c.occurred_at, punch.c.id).limit(limit)
-    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-    return rows
+    if after is not None:
+        query = query.where(tuple_(punch.c.occurred_at, punch.c.id) > tuple_(*after))
+    query = query.order_by(punch.c.occurred_at, punch.c.id).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "occurred_at")
 
 
 async def one(connection: AsyncConnection, book_id: int, punch_id: UUID, *, actor_id: UUID, now: datetime) -> Row[Any]:

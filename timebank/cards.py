@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, select, update
+from sqlalchemy import Row, Select, and_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, codes, members, policies, policy, trail
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import BankError, NotFound
 from timebank.keys import Keys
 from timebank.tables import attendance, card, confirmation, member, punch, record, region, station
@@ -199,16 +200,18 @@ def unconfirmed(book_id: int, member_id: UUID) -> Select[Any]:
             UNVOUCHED,
             record.c.state.is_(None) | (record.c.state == "waiting"),
         )
-        .order_by(punch.c.occurred_at)
+        .order_by(punch.c.occurred_at, punch.c.id)
     )
 
 
 async def to_confirm(
-    connection: AsyncConnection, book_id: int, member_id: UUID, *, limit: int = 20
-) -> Sequence[Row[Any]]:
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, after: Cursor | None = None, limit: int = 20
+) -> Page:
     """What a station scanned of a member's card and nobody has vouched for, the first first."""
-    rows: Sequence[Any] = (await connection.execute(unconfirmed(book_id, member_id).limit(limit))).all()
-    return rows
+    query = unconfirmed(book_id, member_id)
+    if after is not None:
+        query = query.where(tuple_(punch.c.occurred_at, punch.c.id) > tuple_(*after))
+    return page((await connection.execute(query.limit(limit + 1))).all(), limit, "occurred_at")
 
 
 async def confirm(

@@ -11,13 +11,10 @@ from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, case, func, literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import codes, rewards
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, Ranked, page
 from timebank.errors import NotFound
 from timebank.keys import Keys
 from timebank.tables import member, redemption, region, reward, reward_picture, reward_place, station
-
-# The most rewards that are offered at once; a community has tens, not thousands.
-OFFER_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +34,27 @@ class Offer:
 
 
 async def offers(
-    connection: AsyncConnection, book_id: int, member_id: UUID, *, points: int, zone: ZoneInfo, now: datetime
-) -> list[Offer]:
-    """The rewards on offer where the member is at home, the cheapest first. `points` are what they can spend."""
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    points: int,
+    zone: ZoneInfo,
+    now: datetime,
+    kind: str | None = None,
+    after: Ranked | None = None,
+    limit: int = 50,
+) -> tuple[list[Offer], Cursor | Ranked | None]:
+    """The rewards on offer where the member is at home, the cheapest first, of one kind or of all; and where the rest
+    begins. `points` are what they can spend."""
     query = on_offer(book_id, member_id, zone, now)
-    rows = (await connection.execute(query.order_by(reward.c.price_points, reward.c.id).limit(OFFER_LIMIT))).all()
-    return await seen(connection, book_id, rows, points)
+    if kind is not None:
+        query = query.where(reward.c.kind == kind)
+    if after is not None:
+        query = query.where(tuple_(reward.c.price_points, reward.c.id) > tuple_(*after))
+    query = query.order_by(reward.c.price_points, reward.c.id).limit(limit + 1)
+    found = page((await connection.execute(query)).all(), limit, "price_points", Ranked)
+    return await seen(connection, book_id, found.rows, points), found.following
 
 
 async def offer(

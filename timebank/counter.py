@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy import Row, Select, and_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, catalogue, codes, spending
 from timebank.commands import Answer, settle
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
 from timebank.policy import UNDO_WINDOW
 from timebank.redemptions import ENDED, end, lock
@@ -235,8 +236,9 @@ async def handed_here(
     actor_id: UUID,
     since: datetime,
     now: datetime,
+    before: Cursor | None = None,
     limit: int = 10,
-) -> Sequence[Row[Any]]:
+) -> Page:
     """The latest hand-overs at a clerk's station since a moment, the last first.
 
     Rows: `id`, `redemption_id`, `member_id`, `at`, `clerk_id`, `undone_at`, `digits`, `points`, `kind`, `reward_zh`,
@@ -269,8 +271,8 @@ async def handed_here(
             and_(fulfilment_undo.c.book_id == fulfilment.c.book_id, fulfilment_undo.c.fulfilment_id == fulfilment.c.id),
         )
         .where(fulfilment.c.book_id == book_id, fulfilment.c.station_id == station_id, fulfilment.c.at >= since)
-        .order_by(fulfilment.c.at.desc(), fulfilment.c.id.desc())
-        .limit(limit)
     )
-    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-    return rows
+    if before is not None:
+        query = query.where(tuple_(fulfilment.c.at, fulfilment.c.id) < tuple_(*before))
+    query = query.order_by(fulfilment.c.at.desc(), fulfilment.c.id.desc()).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "at")

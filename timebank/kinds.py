@@ -10,17 +10,20 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, texts, trail
+from timebank.cursors import Page, Ranked, page
 from timebank.errors import BankError, Conflict, Invalid, NotAllowed, NotFound
 from timebank.ids import uuid7
 from timebank.tables import region, service_kind
 
 NAME_LIMIT = 40
 HIGHEST_POSITION = 1_000_000
+CATALOGUES = ("seven_helps", "four_aids", "community")
+STATES = ("offered", "retired")
 
 
 class KindFixed(BankError):
@@ -210,10 +213,25 @@ def checked_position(position: int) -> int:
     return position
 
 
-async def everything(connection: AsyncConnection, book_id: int) -> Sequence[Row[Any]]:
-    """Every kind, retired ones too, in the order of the catalogue."""
+async def listed(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    catalogue: str | None = None,
+    state: str | None = None,
+    after: Ranked | None = None,
+    limit: int = 50,
+) -> Page:
+    """The kinds in the order of the catalogue, retired ones too: of one catalogue, or in one of `STATES`."""
     query = select(service_kind).where(service_kind.c.book_id == book_id)
-    return (await connection.execute(query.order_by(service_kind.c.position, service_kind.c.code))).all()
+    if catalogue is not None:
+        query = query.where(service_kind.c.catalogue == catalogue)
+    if state is not None:
+        query = query.where(service_kind.c.active == (state == "offered"))
+    if after is not None:
+        query = query.where(tuple_(service_kind.c.position, service_kind.c.id) > tuple_(*after))
+    query = query.order_by(service_kind.c.position, service_kind.c.id).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "position", Ranked)
 
 
 async def catalogue(connection: AsyncConnection, book_id: int) -> Sequence[Row[Any]]:
@@ -221,7 +239,7 @@ async def catalogue(connection: AsyncConnection, book_id: int) -> Sequence[Row[A
     query = (
         select(service_kind)
         .where(service_kind.c.book_id == book_id, service_kind.c.active)
-        .order_by(service_kind.c.position, service_kind.c.code)
+        .order_by(service_kind.c.position, service_kind.c.id)
     )
     return (await connection.execute(query)).all()
 

@@ -74,6 +74,15 @@ VERSIONS = Query(
 )
 
 
+def part(known: Sequence[Version], after: int | None, limit: int) -> tuple[Sequence[Version], int | None]:
+    """Some of the versions, in their order, from behind the one with the number `after`; and the number of the last
+    of them, where there are more."""
+    numbers = [version.number for version in known]
+    first = numbers.index(after) + 1 if after in numbers else 0 if after is None else len(known)
+    found = known[first : first + limit]
+    return found, found[-1].number if first + limit < len(known) else None
+
+
 def on_day(known: Sequence[Version], day: date) -> Version:
     """The version that holds on a local day. A book's first one starts before anything can have happened."""
     return next(version for version in known if version.starts_on <= day)

@@ -1,18 +1,18 @@
 """Who is at a station now, for whoever looks after it."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Text, Uuid, and_, any_, cast, func, literal, select
+from sqlalchemy import ARRAY, Select, Text, Uuid, and_, any_, cast, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from timebank.cursors import Cursor, Page, page
 from timebank.tables import attendance, punch, shift
 
 
 async def who_is_in(
-    connection: AsyncConnection, book_id: int, station_id: UUID, *, limit: int = 500
-) -> Sequence[Row[Any]]:
+    connection: AsyncConnection, book_id: int, station_id: UUID, *, after: Cursor | None = None, limit: int = 50
+) -> Page:
     """Who is checked in, the first first: `member_id`, `started_at`, `source`, `holds`, and the shift's times."""
     query: Select[Any] = (
         select(
@@ -29,11 +29,11 @@ async def who_is_in(
         )
         .outerjoin(shift, and_(shift.c.book_id == attendance.c.book_id, shift.c.id == attendance.c.shift_id))
         .where(attendance.c.book_id == book_id, attendance.c.station_id == station_id, attendance.c.state == "open")
-        .order_by(attendance.c.started_at, attendance.c.id)
-        .limit(limit)
     )
-    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-    return rows
+    if after is not None:
+        query = query.where(tuple_(attendance.c.started_at, attendance.c.id) > tuple_(*after))
+    query = query.order_by(attendance.c.started_at, attendance.c.id).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "started_at")
 
 
 async def marks(connection: AsyncConnection, book_id: int, station_ids: Sequence[UUID]) -> dict[UUID, str]:

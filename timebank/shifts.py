@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, func, select, update
+from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, stations, trail
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import Invalid, NotFound
 from timebank.rows import Query
 from timebank.tables import attendance, shift
@@ -122,27 +123,30 @@ async def cancel(connection: AsyncConnection, book_id: int, shift_id: UUID, *, n
 
 
 async def planned(
-    connection: AsyncConnection, book_id: int, station_id: UUID, *, since: datetime, limit: int = 100
-) -> Sequence[Row[Any]]:
-    """The shifts of a station that end after `since`, the first to come first; each with `people`, who came for it."""
+    connection: AsyncConnection,
+    book_id: int,
+    station_id: UUID,
+    *,
+    since: datetime,
+    after: Cursor | None = None,
+    limit: int = 50,
+) -> Page:
+    """The shifts of a station that end after `since`, the first to end first; each with `people`, who came for it."""
     people = (
         select(func.count())
         .where(attendance.c.book_id == shift.c.book_id, attendance.c.shift_id == shift.c.id)
         .scalar_subquery()
     )
-    query: Select[Any] = (
-        select(shift, people.label("people"))
-        .where(
-            shift.c.book_id == book_id,
-            shift.c.station_id == station_id,
-            shift.c.ends_at > since,
-            shift.c.state == "planned",
-        )
-        .order_by(shift.c.ends_at, shift.c.id)
-        .limit(limit)
+    query: Select[Any] = select(shift, people.label("people")).where(
+        shift.c.book_id == book_id,
+        shift.c.station_id == station_id,
+        shift.c.ends_at > since,
+        shift.c.state == "planned",
     )
-    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-    return rows
+    if after is not None:
+        query = query.where(tuple_(shift.c.ends_at, shift.c.id) > tuple_(*after))
+    query = query.order_by(shift.c.ends_at, shift.c.id).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "ends_at")
 
 
 async def near(

@@ -14,6 +14,7 @@ from api.problems import Problem, problem_of
 from api.rest import members as deeds
 from api.rest import privacy as privacy_deeds
 from api.rest import roles as role_deeds
+from api.rest.operation import limit_of
 from api.state import bank_of
 from timebank import consents, erasing, members, membership, overview, readings, roles
 from timebank.errors import BankError
@@ -40,6 +41,7 @@ async def member_list(request: AnyRequest) -> Response[Any]:
             region_id=as_id(chosen.get("region_id")),
             state=chosen.get("state"),
             before=cursor_of(request),
+            limit=limit_of(request, 30),
         )
     return office(
         request,
@@ -278,7 +280,7 @@ async def roles_page(request: AnyRequest, tried: Tried) -> Response[Any]:
             role=chosen.get("role"),
             state=chosen.get("state"),
             before=cursor_of(request),
-            limit=30,
+            limit=limit_of(request, 30),
         )
         known = {row.member_id for row in page.rows} | {row.granted_by for row in page.rows if row.granted_by}
         names = await members.names(connection, bank.book_id, bank.keys, known)

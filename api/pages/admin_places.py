@@ -14,6 +14,7 @@ from api.pages.page import AnyRequest, go, speaker
 from api.pages.trying import Tried, try_form
 from api.rest import regions as region_deeds
 from api.rest import stations as deeds
+from api.rest.operation import choice_query, limit_of, ranked_cursor
 from api.state import bank_of
 from timebank import access, kinds, overview, regions, stations
 from timebank.tables import LEVELS
@@ -40,7 +41,7 @@ async def station_list(request: AnyRequest) -> Response[Any]:
             state=chosen.get("state"),
             name=chosen.get("name"),
             after=cursor_of(request),
-            limit=30,
+            limit=limit_of(request, 30),
         )
         choices = await all_regions(connection, bank, request)
     return office(
@@ -172,7 +173,9 @@ async def region_page(request: AnyRequest, region_id: UUID | None, tried: Tried)
         if region_id is not None:
             at = await access.visible_region(connection, bank.book_id, region_id, **who)
             path = list(await regions.path_to(connection, bank.book_id, at))
-        page = await regions.below(connection, bank.book_id, region_id, after=cursor_of(request), **who)
+        page = await regions.below(
+            connection, bank.book_id, region_id, after=cursor_of(request), limit=limit_of(request, 50), **who
+        )
     return office(
         request,
         "admin/regions.html",
@@ -214,10 +217,30 @@ async def kind_list(request: AnyRequest) -> Response[Any]:
 async def kinds_page(request: AnyRequest, tried: Tried) -> Response[Any]:
     """The catalogue, with what can be changed by whoever administers the whole book."""
     session, bank = reader(request, *ADMINS), bank_of(request)
+    chosen = {
+        "catalogue": choice_query(request, "catalogue", ("", *kinds.CATALOGUES)),
+        "state": choice_query(request, "state", ("", *kinds.STATES)),
+    }
     async with bank.engine.connect() as connection:
-        rows = await kinds.everything(connection, bank.book_id)
+        page = await kinds.listed(
+            connection,
+            bank.book_id,
+            catalogue=chosen["catalogue"] or None,
+            state=chosen["state"] or None,
+            after=ranked_cursor(request),
+            limit=limit_of(request, 30),
+        )
         keeper = await kinds.is_keeper(connection, bank.book_id, session.member_id, bank.clock())
-    return office(request, "admin/kinds.html", "/admin/kinds", tried, kinds=rows, keeper=keeper)
+    return office(
+        request,
+        "admin/kinds.html",
+        "/admin/kinds",
+        tried,
+        kinds=page.rows,
+        following=page.following,
+        chosen=chosen,
+        keeper=keeper,
+    )
 
 
 @post("/admin/kinds", status_code=303)

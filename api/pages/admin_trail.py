@@ -15,6 +15,7 @@ from api.pages.office import READERS, all_regions, as_id, asker, cursor_of, offi
 from api.pages.page import AnyRequest, go, speaker
 from api.pages.trying import Tried, try_form
 from api.rest import funds as deeds
+from api.rest.operation import limit_of, numbered_cursor
 from api.state import bank_of
 from timebank import funds, members, purses, trail
 
@@ -33,7 +34,7 @@ async def funds_page(request: AnyRequest, tried: Tried) -> Response[Any]:
     bank = bank_of(request)
     async with bank.engine.connect() as connection:
         page = await funds.listed(
-            connection, bank.book_id, **asker(request, READERS), before=cursor_of(request), limit=30
+            connection, bank.book_id, **asker(request, READERS), before=cursor_of(request), limit=limit_of(request, 30)
         )
         points = await purses.fund_balances(connection, bank.book_id, [row.id for row in page.rows])
         regions = await all_regions(connection, bank, request)
@@ -66,15 +67,14 @@ async def fund_page(request: AnyRequest, fund_id: UUID, tried: Tried) -> Respons
     """The statement of a fund, and the form that fills it."""
     reader(request, *READERS)
     bank = bank_of(request)
-    before = request.query_params.get("version") or ""
     async with bank.engine.connect() as connection:
         row = await funds.require(connection, bank.book_id, fund_id, **asker(request, READERS))
         lines, following = await funds.statement(
             connection,
             bank.book_id,
             fund_id,
-            before=int(before) if before.isascii() and before.isdigit() and len(before) <= 18 else None,
-            limit=30,
+            before=numbered_cursor(request),
+            limit=limit_of(request, 30),
         )
         points = await purses.fund_balances(connection, bank.book_id, [fund_id])
     return office(
@@ -115,7 +115,7 @@ async def read_trail(request: AnyRequest) -> Response[Any]:
             since=day(chosen.get("since"), spoken),
             until=until + timedelta(days=1) if until else None,
             before=cursor_of(request),
-            limit=30,
+            limit=limit_of(request, 30),
         )
         personal = await trail.personal(
             connection, bank.book_id, bank.keys, page.rows, actor_id=session.member_id, now=now

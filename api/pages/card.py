@@ -9,9 +9,11 @@ from api import qr
 from api.language import mark
 from api.pages.forms import Form
 from api.pages.page import AnyRequest, Shown, go, member, show, speaker
+from api.rest.operation import limit_of, text_query
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import cards, codes, members, pins
+from timebank.cursors import Cursor
 from timebank.errors import BankError
 from timebank.ids import uuid7
 
@@ -36,7 +38,13 @@ async def card_page(request: AnyRequest, answer: Shown | None) -> Response[Any]:
     async with bank.engine.connect() as connection:
         row = await cards.live(connection, bank.book_id, session.member_id)
         state = await pins.is_set(connection, bank.book_id, session.member_id)
-        scans = await cards.to_confirm(connection, bank.book_id, session.member_id)
+        scans = await cards.to_confirm(
+            connection,
+            bank.book_id,
+            session.member_id,
+            after=Cursor.read(text_query(request, "cursor")),
+            limit=limit_of(request),
+        )
         name = (await members.names(connection, bank.book_id, bank.keys, [session.member_id])).get(session.member_id)
     code = codes.card_code(bank.keys.card, row.number) if row else ""
     return show(
@@ -47,7 +55,8 @@ async def card_page(request: AnyRequest, answer: Shown | None) -> Response[Any]:
         text=codes.spaced(code),
         issued_at=row.issued_at if row else None,
         pin=state,
-        scans=scans,
+        scans=scans.rows,
+        following=scans.following,
         answer=answer,
         id=uuid7(now),
     )

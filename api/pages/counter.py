@@ -138,10 +138,10 @@ async def handed_over(
 ) -> list[Any]:
     """What was handed over at this counter today, the latest first."""
     since = day_start(now, bank.settings.time_zone)
-    rows = await counter.handed_here(
+    page = await counter.handed_here(
         connection, bank.book_id, station_id, actor_id=session.member_id, since=since, now=now
     )
-    return list(rows)
+    return list(page.rows)
 
 
 @post("/counter", status_code=303)

@@ -11,12 +11,14 @@ from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, member, show, speaker
 from api.pages.words import hold_name
 from api.problems import Problem
+from api.rest.operation import limit_of, text_query
 from api.sentences import sentence
 from api.state import bank_of
 from api.vouching import card_punch
 from timebank import cards, catalogue, doors, kinds, members, overview, pins, presence, shifts
 from timebank.access import visible_station
 from timebank.commands import Answer
+from timebank.cursors import Cursor
 from timebank.errors import BankError
 from timebank.ids import uuid7
 from timebank.manual import Enter
@@ -69,10 +71,21 @@ async def desk_page(
     """The page, with what became of a form; `digits` are a door code's, shown once."""
     bank, now, spoken = bank_of(request), bank_of(request).clock(), speaker(request)
     place = await station_at(request, number)
+    begun = {name: text_query(request, name) for name in ("people", "shifts")}
     async with bank.engine.connect() as connection:
-        people = await presence.who_is_in(connection, bank.book_id, place.id)
-        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in people])
-        planned = await shifts.planned(connection, bank.book_id, place.id, since=now)
+        people_in = await overview.people_in(connection, bank.book_id, place.id)
+        people = await presence.who_is_in(
+            connection, bank.book_id, place.id, after=Cursor.read(begun["people"]), limit=limit_of(request, 50)
+        )
+        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in people.rows])
+        planned = await shifts.planned(
+            connection,
+            bank.book_id,
+            place.id,
+            since=now,
+            after=Cursor.read(begun["shifts"]),
+            limit=limit_of(request, 20),
+        )
         services = await kinds.catalogue(connection, bank.book_id)
     return show(
         request,
@@ -82,8 +95,12 @@ async def desk_page(
         status=status,
         number=number,
         station=spoken.pick(place.name_zh, place.name_en),
-        people=[(row, catalogue.masked(names.get(row.member_id, "?"))) for row in people],
-        shifts=planned,
+        people=[(row, catalogue.masked(names.get(row.member_id, "?"))) for row in people.rows],
+        people_in=people_in,
+        later_people=people.following,
+        shifts=planned.rows,
+        later_shifts=planned.following,
+        begun=begun,
         services=services,
         usual=place.service_kind_id,
         today=now.astimezone(spoken.zone).date().isoformat(),

@@ -67,7 +67,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         open=stay,
         open_minutes=(now - stay.started_at) // timedelta(minutes=1) if stay else 0,
         codes=codes,
-        scans=scans,
+        scans=scans.rows,
         waiting=waiting,
         questions=questions,
         duties={grant.role for grant in session.grants},

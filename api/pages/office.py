@@ -13,6 +13,7 @@ from api.pages import words
 from api.pages.page import AnyRequest, holds_role, member, show, speaker
 from api.pages.trying import Tried
 from api.problems import Problem
+from api.rest.operation import text_query
 from api.sentences import sentence
 from api.state import Bank, bank_of
 from timebank import overview, trail
@@ -119,7 +120,7 @@ def query_of(request: AnyRequest, *names: str) -> dict[str, str]:
 
 def cursor_of(request: AnyRequest) -> Cursor | None:
     """Where the page of a list begins."""
-    return Cursor.read(request.query_params.get("cursor"))
+    return Cursor.read(text_query(request, "cursor"))
 
 
 def as_id(text: str | None) -> UUID | None:

@@ -12,6 +12,7 @@ from api.pages.forms import Form, as_uuid
 from api.pages.office import administrator, surroundings
 from api.pages.page import AnyRequest, answer_to, go, show, shown, speaker
 from api.problems import Problem, problem_of
+from api.rest.operation import limit_of, numbered_cursor
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import kinds, members, policies, policy, purses
@@ -37,11 +38,13 @@ async def versions(request: AnyRequest, answer: FromQuery[str | None] = None) ->
         may_draft = await policies.may_draft(connection, bank.book_id, session.member_id, now)
         today = local_day(now, await purses.time_zone(connection, bank.book_id))
         answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
+    part, following = policies.part(known, numbered_cursor(request), limit_of(request, 10))
     return show(
         request,
         "admin/policy.html",
         **surroundings(request, "/admin/policy"),
-        versions=[(version, standing(known, version, today), changes(known, version)) for version in known],
+        versions=[(version, standing(known, version, today), changes(known, version)) for version in part],
+        following=following,
         kinds={row.code: row for row in services},
         rule_names=(*NUMBERS, *GRADE_FIELDS),
         names=names,

@@ -10,6 +10,7 @@ from api import qr
 from api.auth import visitor_of
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
+from api.rest.operation import choice_query, limit_of, ranked_cursor
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import catalogue, explain, pictures
@@ -18,21 +19,26 @@ from timebank.counter import COUNTER_ROLES
 from timebank.cursors import Cursor
 from timebank.ids import uuid7
 from timebank.redemptions import Cancel, Redeem
+from timebank.rewards import KINDS
 
 
 @get("/rewards")
 async def rewards(request: AnyRequest) -> Response[Any]:
-    """What a volunteer's points can become."""
+    """What a volunteer's points can become, the cheapest first."""
+    kind = choice_query(request, "kind", ("", *KINDS)) or None
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     async with bank.engine.connect() as connection:
         balance = await explain.balance(connection, bank.book_id, session.member_id, now)
-        offers = await catalogue.offers(
+        offers, following = await catalogue.offers(
             connection,
             bank.book_id,
             session.member_id,
             points=balance.points,
             zone=bank.settings.time_zone,
             now=now,
+            kind=kind,
+            after=ranked_cursor(request),
+            limit=limit_of(request, 50),
         )
     return show(
         request,
@@ -40,6 +46,9 @@ async def rewards(request: AnyRequest) -> Response[Any]:
         way="/rewards",
         balance=balance,
         offers=offers,
+        following=following,
+        kinds=KINDS,
+        chosen={"kind": kind},
     )
 
 
@@ -102,7 +111,7 @@ async def codes(request: AnyRequest, before: FromQuery[str | None] = None) -> Re
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     async with bank.engine.connect() as connection:
         page = await catalogue.my_redemptions(
-            connection, bank.book_id, session.member_id, now=now, before=Cursor.read(before)
+            connection, bank.book_id, session.member_id, now=now, before=Cursor.read(before), limit=limit_of(request)
         )
         due = []
         if before is None:

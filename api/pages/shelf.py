@@ -14,6 +14,7 @@ from api.pages.forms import Form, as_uuid
 from api.pages.office import administrator, surroundings
 from api.pages.page import AnyRequest, Shown, answer_to, go, show, shown, speaker
 from api.problems import Problem, problem_of
+from api.rest.operation import limit_of
 from api.sentences import sentence
 from api.state import Bank, bank_of
 from timebank import catalogue, overview, pictures, rewards, shelf
@@ -68,6 +69,7 @@ async def list_rewards(
             state=offer,
             region_id=region_id,
             before=Cursor.read(before),
+            limit=limit_of(request, 30),
         )
         regions = await overview.regions(
             connection, bank.book_id, actor_id=session.member_id, roles=shelf.ROLES, now=now

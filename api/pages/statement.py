@@ -15,6 +15,7 @@ from api.pages import csv_file, words
 from api.pages.csv_file import Cell
 from api.pages.page import AnyRequest, member, show, speaker
 from api.periods import period_of
+from api.rest.operation import limit_of
 from api.state import Bank, bank_of
 from timebank import explain, members, periods, statements
 from timebank.clock import local_day
@@ -119,7 +120,7 @@ async def statement(
     of_it: dict[str, Any] = {"unit": asked.unit, "period": asked.period}
     async with snapshot(bank.engine) as connection:
         balance = await explain.balance(connection, bank.book_id, member_id, bank.clock())
-        page = await explain.lines(connection, bank.book_id, member_id, before=before, **of_it)
+        page = await explain.lines(connection, bank.book_id, member_id, before=before, limit=limit_of(request), **of_it)
         sums = await statements.sums(connection, bank.book_id, member_id, **of_it)
         names = await verifiers(connection, bank, page.lines)
     return show(
@@ -268,6 +269,7 @@ async def of_branch(
             unit=asked.unit,
             period=asked.period,
             before=before,
+            limit=limit_of(request),
         )
         names = await verifiers(connection, bank, found.page.lines)
         names |= await members.names(connection, bank.book_id, bank.keys, [found.record.member_id])

@@ -11,6 +11,7 @@ from api.language import mark
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
 from api.problems import Problem
+from api.rest.operation import limit_of, text_query
 from api.sentences import sentence, status_of
 from api.state import Bank, bank_of
 from timebank import answers, astray, codes, corrections, inquiries, members, overview, readings, records, stations
@@ -38,19 +39,30 @@ FAULTS = {"minutes_invalid": "minutes", "reason_missing": "reason"}
 
 @get("/stations")
 async def my_stations(request: AnyRequest) -> Response[Any]:
-    """The stations that somebody looks after."""
+    """The stations that somebody looks after, the oldest first."""
     session, bank = member(request), bank_of(request)
     if not holds_role(session, *SCREEN_ROLES):
         raise Problem("role_not_allowed")
+    name = (text_query(request, "name") or "").strip()[:80]
     async with bank.engine.connect() as connection:
-        found = await overview.stations(
-            connection, bank.book_id, actor_id=session.member_id, roles=SCREEN_ROLES, now=bank.clock()
+        page = await stations.listed(
+            connection,
+            bank.book_id,
+            actor_id=session.member_id,
+            roles=SCREEN_ROLES,
+            now=bank.clock(),
+            name=name or None,
+            after=Cursor.read(text_query(request, "cursor")),
+            limit=limit_of(request, 12),
         )
     return show(
         request,
         "station/stations.html",
         way="/stations",
-        stations=found,
+        stations=page.rows,
+        following=page.following,
+        chosen={"name": name},
+        filtered=bool(name or page.following or text_query(request, "cursor")),
         may_verify=holds_role(session, *QUEUE_ROLES),
     )
 
@@ -124,28 +136,33 @@ async def screen_codes(request: AnyRequest, number: FromPath[int]) -> Response[d
 
 
 @get("/queue")
-async def queue(
-    request: AnyRequest, station: FromQuery[str | None] = None, after: FromQuery[str | None] = None
-) -> Response[Any]:
+async def queue(request: AnyRequest, station: FromQuery[str | None] = None) -> Response[Any]:
     """What waits for this manager: what may be verified in one tap first, then what a person has to look at."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     if not holds_role(session, *QUEUE_ROLES):
         raise Problem("role_not_allowed")
     chosen = as_uuid(station)
+    # Where each of the three lists on the page begins.
+    begun = {name: text_query(request, name) for name in ("after", "questions", "scans")}
+    length = min(limit_of(request, QUEUE_LIMIT), QUEUE_LIMIT)
     who: dict[str, Any] = {"actor_id": session.member_id, "now": now}
     ids = [id for text in request.query_params.getall("answer", [])[:QUEUE_LIMIT] if (id := as_uuid(text))]
     async with bank.engine.connect() as connection:
         places = await overview.stations(connection, bank.book_id, roles=QUEUE_ROLES, **who)
         page = await records.queue(
-            connection, bank.book_id, station_id=chosen, after=Cursor.read(after), limit=QUEUE_LIMIT, **who
+            connection, bank.book_id, station_id=chosen, after=Cursor.read(begun["after"]), limit=length, **who
         )
         sums = await records.queue_sums(connection, bank.book_id, station_id=chosen, **who)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
-        astray_ones = await astray.queue(connection, bank.book_id, station_id=chosen, **who)
-        scanned_by = [row.member_id for row in astray_ones]
+        scans = await astray.queue(
+            connection, bank.book_id, station_id=chosen, after=Cursor.read(begun["scans"]), limit=length, **who
+        )
+        scanned_by = [row.member_id for row in scans.rows]
         names |= await members.names(connection, bank.book_id, bank.keys, scanned_by) if scanned_by else {}
         answered = await answers.remembered(connection, bank.book_id, session.member_id, ids)
-        asked = await inquiries.queue(connection, bank.book_id, station_id=chosen, limit=QUEUE_LIMIT, **who)
+        asked = await inquiries.queue(
+            connection, bank.book_id, station_id=chosen, after=Cursor.read(begun["questions"]), limit=length, **who
+        )
         questions = await inquiries.opened(connection, bank.book_id, bank.keys, asked.rows)
         names |= await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in asked.rows])
     clear = [row for row in page.rows if row.clear]
@@ -160,10 +177,11 @@ async def queue(
         clear_minutes=sum(row.measured_minutes for row in clear),
         bulk_words=[bulk_words(request, count) for count in (1, 2)],
         cases=[row for row in page.rows if not row.clear],
-        astray=astray_ones,
+        astray=scans.rows,
         names=names,
         command_ids={row.id: uuid7(now) for row in clear},
-        later=page.following,
+        following={"after": page.following, "questions": asked.following, "scans": scans.following},
+        begun={"station": chosen, **begun},
         questions=list(zip(asked.rows, questions, strict=True)),
         answer=verified(request, list(answered.values())),
     )

@@ -16,7 +16,10 @@ from api.rest.operation import (
     Operation,
     body_of,
     command_id,
+    cursor_of,
+    following,
     give,
+    limit_of,
     reading,
     shaped,
     writing,
@@ -53,9 +56,11 @@ class CardScanned(Answered, frozen=True):
 
 
 class CardScans(Answered, frozen=True):
-    """What the member may still confirm, the first first."""
+    """One page of what the member may still confirm, the first first."""
 
     scans: list[CardScanned]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class Confirmed(Body, frozen=True):
@@ -105,13 +110,16 @@ async def choose_pin(request: AnyRequest) -> Response[Any]:
     return give(Done(), 201)
 
 
-@reading("/confirmations", Operation(CardScans))
+@reading("/confirmations", Operation(CardScans, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
 async def to_confirm(request: AnyRequest) -> Response[Any]:
     """Scans of the member's card, made at a station without the PIN, that the member may still confirm."""
     bank, member_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
-        rows = await cards.to_confirm(connection, bank.book_id, member_id)
-    return give(CardScans(scans=[shaped(row, CardScanned) for row in rows]))
+        page = await cards.to_confirm(
+            connection, bank.book_id, member_id, after=cursor_of(request), limit=limit_of(request)
+        )
+    scans = [shaped(row, CardScanned) for row in page.rows]
+    return give(CardScans(scans=scans, following=following(page.following)))
 
 
 @writing("/confirmations", Operation(Done, Confirmed, 201, ("not_found",)))

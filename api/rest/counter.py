@@ -18,8 +18,11 @@ from api.rest.operation import (
     Operation,
     body_of,
     command_id,
+    cursor_of,
+    following,
     give,
     id_query,
+    limit_of,
     reading,
     settled,
     shaped,
@@ -98,9 +101,11 @@ class HandedOver(Answered, frozen=True):
 
 
 class HandOvers(Answered, frozen=True):
-    """What was handed over at a counter today."""
+    """One page of what was handed over at a counter today, the latest first."""
 
     fulfilments: list[HandedOver]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class Undoing(Body, frozen=True):
@@ -156,26 +161,33 @@ async def fulfil(request: AnyRequest) -> Response[Any]:
     return settled(command.id, await bank.commits.fulfil.submit(command))
 
 
-@reading("/fulfilments", Operation(HandOvers, refusals=("invalid", "not_found"), query=("station_id",)))
+@reading(
+    "/fulfilments",
+    Operation(HandOvers, refusals=("invalid", "cursor_invalid", "not_found"), query=("station_id", "cursor", "limit")),
+)
 async def fulfilments(request: AnyRequest) -> Response[Any]:
-    """The last ten things that were handed over at a counter today, the latest first. `station_id` is required."""
+    """What was handed over at a counter today, the latest first. `station_id` is required."""
     bank, now, station_id = bank_of(request), bank_of(request).clock(), id_query(request, "station_id")
     if station_id is None:
         raise Problem("invalid", {"field": "station_id", "reason": "missing"})
     since = day_start(now, bank.settings.time_zone)
     async with bank.engine.connect() as connection:
-        rows = await counter.handed_here(
-            connection, bank.book_id, station_id, actor_id=member_of(request).member_id, since=since, now=now
+        page = await counter.handed_here(
+            connection,
+            bank.book_id,
+            station_id,
+            actor_id=member_of(request).member_id,
+            since=since,
+            now=now,
+            before=cursor_of(request),
+            limit=limit_of(request, 10),
         )
-        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in rows])
-    return give(
-        HandOvers(
-            fulfilments=[
-                shaped(row, HandedOver, name=catalogue.masked(names[row.member_id]) if row.member_id in names else None)
-                for row in rows
-            ]
-        )
-    )
+        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
+    found = [
+        shaped(row, HandedOver, name=catalogue.masked(names[row.member_id]) if row.member_id in names else None)
+        for row in page.rows
+    ]
+    return give(HandOvers(fulfilments=found, following=following(page.following)))
 
 
 @writing(

@@ -22,8 +22,11 @@ from api.rest.operation import (
     ShortText,
     body_of,
     command_id,
+    cursor_of,
+    following,
     give,
     id_query,
+    limit_of,
     moment,
     reading,
     settled,
@@ -122,9 +125,11 @@ class Present(Answered, frozen=True):
 
 
 class People(Answered, frozen=True):
-    """Who is at the station, the first first."""
+    """One page of who is at the station, the first first."""
 
     people: list[Present]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class DoorRequest(Body, frozen=True):
@@ -193,9 +198,11 @@ class Astray(Answered, frozen=True):
 
 
 class AstrayScans(Answered, frozen=True):
-    """What waits for this manager, the oldest first."""
+    """One page of what waits for this manager, the oldest first."""
 
     scans: list[Astray]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class AstrayDecision(Body, frozen=True):
@@ -228,18 +235,23 @@ async def named(request: AnyRequest, text: str) -> UUID:
     return found
 
 
-@reading("/stations/{number:int}/people", Operation(People, refusals=("not_found",)))
+@reading(
+    "/stations/{number:int}/people",
+    Operation(People, refusals=("not_found", "cursor_invalid", "invalid"), query=("cursor", "limit")),
+)
 async def people(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """Who is checked in at a station of the branch."""
     bank, place = bank_of(request), await station_at(request, number)
     async with bank.engine.connect() as connection:
-        rows = await presence.who_is_in(connection, bank.book_id, place.id)
-        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in rows])
+        page = await presence.who_is_in(
+            connection, bank.book_id, place.id, after=cursor_of(request), limit=limit_of(request, 50)
+        )
+        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
     found = [
         shaped(row, Present, attendance_id=row.id, name=catalogue.masked(names.get(row.member_id, "")) or None)
-        for row in rows
+        for row in page.rows
     ]
-    return give(People(people=found))
+    return give(People(people=found, following=following(page.following)))
 
 
 @writing("/stations/{number:int}/card-scans", Operation(CommandAnswer, CardScan, 201, SCANNED))
@@ -346,17 +358,26 @@ async def reset_pin(request: AnyRequest) -> Response[Any]:
     return give(Done(), 201)
 
 
-@reading("/astray-scans", Operation(AstrayScans, query=("station_id",)))
+@reading(
+    "/astray-scans",
+    Operation(AstrayScans, refusals=("cursor_invalid", "invalid"), query=("station_id", "cursor", "limit")),
+)
 async def astray_scans(request: AnyRequest) -> Response[Any]:
     """Scans of the branch that were kept and led to nothing by themselves."""
     bank, actor_id = bank_of(request), member_of(request).member_id
-    station_id = id_query(request, "station_id")
     async with bank.engine.connect() as connection:
-        rows = await astray.queue(
-            connection, bank.book_id, actor_id=actor_id, now=bank.clock(), station_id=station_id, limit=100
+        page = await astray.queue(
+            connection,
+            bank.book_id,
+            actor_id=actor_id,
+            now=bank.clock(),
+            station_id=id_query(request, "station_id"),
+            after=cursor_of(request),
+            limit=limit_of(request, 50),
         )
-        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in rows])
-    return give(AstrayScans(scans=[shaped(row, Astray, member_name=names.get(row.member_id)) for row in rows]))
+        names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
+    scans = [shaped(row, Astray, member_name=names.get(row.member_id)) for row in page.rows]
+    return give(AstrayScans(scans=scans, following=following(page.following)))
 
 
 @writing("/astray-scans/{punch_id:uuid}/decision", Operation(CommandAnswer, AstrayDecision, 201, SETTLED))

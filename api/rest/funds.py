@@ -23,7 +23,7 @@ from api.rest.operation import (
     id_query,
     limit_of,
     moment_query,
-    number_query,
+    numbered_cursor,
     reading,
     shaped,
     text_query,
@@ -75,7 +75,7 @@ class FundLines(Answered, frozen=True):
 
     lines: list[FundLine]
     following: str | None
-    """`version` of the next page; null on the last."""
+    """The cursor of the next page; null on the last."""
 
 
 class NewFund(Body, frozen=True):
@@ -158,7 +158,7 @@ async def list_funds(request: AnyRequest) -> Response[Any]:
 
 @reading(
     "/funds/{fund_id:uuid}/statement",
-    Operation(FundLines, refusals=("not_found", "invalid"), query=("version", "limit")),
+    Operation(FundLines, refusals=("not_found", "cursor_invalid", "invalid"), query=("cursor", "limit")),
 )
 async def fund_statement(request: AnyRequest, fund_id: FromPath[UUID]) -> Response[Any]:
     """What went into a fund and out of it."""
@@ -173,12 +173,12 @@ async def fund_statement(request: AnyRequest, fund_id: FromPath[UUID]) -> Respon
             now=bank.clock(),
         )
         lines, later = await funds.statement(
-            connection, bank.book_id, fund_id, before=number_query(request, "version"), limit=limit_of(request, 50)
+            connection, bank.book_id, fund_id, before=numbered_cursor(request), limit=limit_of(request, 50)
         )
     return give(
         FundLines(
             lines=[msgspec.convert(line, FundLine, from_attributes=True) for line in lines],
-            following=str(later) if later is not None else None,
+            following=following(later),
         )
     )
 

@@ -15,7 +15,7 @@ from msgspec import Meta
 from api.bodies import check_text, read_json
 from api.problems import Problem, answered
 from timebank.commands import Answer
-from timebank.cursors import Cursor
+from timebank.cursors import Cursor, Ranked, numbered
 
 AnyRequest = Request[Any, Any, Any]
 T = TypeVar("T", bound="Body")
@@ -166,16 +166,6 @@ def choice_query(request: AnyRequest, name: str, choices: Collection[str]) -> st
     return value
 
 
-def number_query(request: AnyRequest, name: str) -> int | None:
-    """A parameter that is a whole number, not below zero."""
-    value = text_query(request, name)
-    if value is None:
-        return None
-    if not value.isascii() or not value.isdigit() or len(value) > 18:
-        raise Problem("invalid", {"field": name, "reason": "range"})
-    return int(value)
-
-
 def moment_query(request: AnyRequest, name: str) -> datetime | None:
     """A parameter that is a moment with its offset."""
     value = text_query(request, name)
@@ -202,6 +192,16 @@ def cursor_of(request: AnyRequest) -> Cursor | None:
     return Cursor.read(text_query(request, "cursor"))
 
 
-def following(cursor: Cursor | str | None) -> str | None:
+def ranked_cursor(request: AnyRequest) -> Ranked | None:
+    """Where the page of a list begins that is ordered by a number; raises `cursor_invalid`."""
+    return Ranked.read(text_query(request, "cursor"))
+
+
+def numbered_cursor(request: AnyRequest) -> int | None:
+    """Where the page of a list begins whose items have numbers; raises `cursor_invalid`."""
+    return numbered(text_query(request, "cursor"))
+
+
+def following(cursor: Cursor | Ranked | int | None) -> str | None:
     """The cursor of the next page as text."""
     return str(cursor) if cursor is not None else None

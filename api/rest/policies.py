@@ -17,7 +17,10 @@ from api.rest.operation import (
     Operation,
     body_of,
     command_id,
+    following,
     give,
+    limit_of,
+    numbered_cursor,
     reading,
     settled,
     writing,
@@ -71,9 +74,11 @@ class PolicyVersion(Answered, frozen=True):
 
 
 class PolicyVersions(Answered, frozen=True):
-    """Every version, the latest start first; of those with one start, the one that holds first."""
+    """One page of versions, the latest start first; of those with one start, the one that holds first."""
 
     versions: list[PolicyVersion]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class PolicyDraft(Body, frozen=True):
@@ -119,13 +124,17 @@ def rules_of(body: PolicyRules) -> policy.Rules:
     return policy.Rules(**msgspec.structs.asdict(body))
 
 
-@reading("/policy-versions", Operation(PolicyVersions))
+@reading(
+    "/policy-versions", Operation(PolicyVersions, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit"))
+)
 async def versions(request: AnyRequest) -> Response[Any]:
     """Every version of the rules."""
     bank = bank_of(request)
     async with bank.engine.connect() as connection:
-        found = await policies.versions(connection, bank.book_id)
-    return give(PolicyVersions(versions=msgspec.convert(found, list[PolicyVersion], from_attributes=True)))
+        known = await policies.versions(connection, bank.book_id)
+    found, later = policies.part(known, numbered_cursor(request), limit_of(request, 50))
+    shown = msgspec.convert(found, list[PolicyVersion], from_attributes=True)
+    return give(PolicyVersions(versions=shown, following=following(later)))
 
 
 @writing("/policy-versions", Operation(CommandAnswer, PolicyDraft, 201, ("role_not_allowed", "id_reused")))

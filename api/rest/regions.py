@@ -14,11 +14,13 @@ from api.rest.operation import (
     Body,
     Operation,
     ShortText,
+    choice_query,
     cursor_of,
     following,
     give,
     id_query,
     limit_of,
+    ranked_cursor,
     reading,
     shaped,
 )
@@ -87,9 +89,11 @@ class ServiceKind(Answered, frozen=True):
 
 
 class ServiceKinds(Answered, frozen=True):
-    """The whole catalogue, in its order."""
+    """One page of the catalogue, in its order."""
 
     kinds: list[ServiceKind]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class NewKind(Body, frozen=True):
@@ -168,13 +172,29 @@ async def rename_region(deed: Doing[RegionNames]) -> None:
     )
 
 
-@reading("/service-kinds", Operation(ServiceKinds))
+@reading(
+    "/service-kinds",
+    Operation(
+        ServiceKinds,
+        refusals=("cursor_invalid", "invalid"),
+        query=("catalogue", "kind_state", "cursor", "limit"),
+    ),
+)
 async def list_kinds(request: AnyRequest) -> Response[Any]:
-    """Every kind of service, retired ones too. There is one catalogue for the whole book, some dozens long."""
+    """The kinds of service, retired ones too. There is one catalogue for the whole book."""
     bank = bank_of(request)
     async with bank.engine.connect() as connection:
-        rows = await kinds.everything(connection, bank.book_id)
-    return give(ServiceKinds(kinds=[shaped(row, ServiceKind) for row in rows]))
+        page = await kinds.listed(
+            connection,
+            bank.book_id,
+            catalogue=choice_query(request, "catalogue", kinds.CATALOGUES),
+            state=choice_query(request, "kind_state", kinds.STATES),
+            after=ranked_cursor(request),
+            limit=limit_of(request, 50),
+        )
+    return give(
+        ServiceKinds(kinds=[shaped(row, ServiceKind) for row in page.rows], following=following(page.following))
+    )
 
 
 @doing("/service-kinds", NewKind, refusals=("role_not_allowed",))

@@ -15,11 +15,13 @@ from api.rest.operation import (
     CommandAnswer,
     Operation,
     body_of,
+    choice_query,
     command_id,
     cursor_of,
     following,
     give,
     limit_of,
+    ranked_cursor,
     reading,
     settled,
     shaped,
@@ -28,6 +30,7 @@ from api.rest.operation import (
 from api.state import Bank, bank_of
 from timebank import catalogue, explain
 from timebank.redemptions import Cancel, Redeem
+from timebank.rewards import KINDS
 
 REDEEM_REFUSALS = (
     "not_found",
@@ -79,11 +82,13 @@ class Reward(Answered, frozen=True):
 
 
 class Rewards(Answered, frozen=True):
-    """What is on offer, the cheapest first."""
+    """One page of what is on offer, the cheapest first."""
 
     points: int
     """What the volunteer may spend."""
     rewards: list[Reward]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class Redemption(Answered, frozen=True):
@@ -130,16 +135,27 @@ class Cancellation(Body, frozen=True):
     """UUID version 7, made by the sender and kept until there is an answer."""
 
 
-@reading("/rewards", Operation(Rewards))
+@reading(
+    "/rewards",
+    Operation(Rewards, refusals=("cursor_invalid", "invalid"), query=("reward_kind", "cursor", "limit")),
+)
 async def rewards(request: AnyRequest) -> Response[Any]:
     """What this volunteer's points can become."""
     bank, member_id, now = bank_of(request), member_of(request).member_id, bank_of(request).clock()
     async with bank.engine.connect() as connection:
         points = (await explain.balance(connection, bank.book_id, member_id, now)).points
-        offers = await catalogue.offers(
-            connection, bank.book_id, member_id, points=points, zone=bank.settings.time_zone, now=now
+        offers, later = await catalogue.offers(
+            connection,
+            bank.book_id,
+            member_id,
+            points=points,
+            zone=bank.settings.time_zone,
+            now=now,
+            kind=choice_query(request, "reward_kind", KINDS),
+            after=ranked_cursor(request),
+            limit=limit_of(request, 50),
         )
-    return give(Rewards(points=points, rewards=[offered(offer) for offer in offers]))
+    return give(Rewards(points=points, rewards=[offered(offer) for offer in offers], following=following(later)))
 
 
 @reading("/rewards/{reward_id:uuid}", Operation(Reward, refusals=("not_found",)))

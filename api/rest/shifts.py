@@ -19,7 +19,10 @@ from api.rest.operation import (
     Operation,
     body_of,
     command_id,
+    cursor_of,
+    following,
     give,
+    limit_of,
     moment,
     reading,
     shaped,
@@ -57,9 +60,11 @@ class Shift(Answered, frozen=True):
 
 
 class Shifts(Answered, frozen=True):
-    """What is planned at a station from now on, the first to end first."""
+    """One page of what is planned at a station from now on, the first to end first."""
 
     shifts: list[Shift]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class PlannedShift(Answered, frozen=True):
@@ -68,13 +73,23 @@ class PlannedShift(Answered, frozen=True):
     id: UUID
 
 
-@reading("/stations/{number:int}/shifts", Operation(Shifts, refusals=("not_found",)))
+@reading(
+    "/stations/{number:int}/shifts",
+    Operation(Shifts, refusals=("not_found", "cursor_invalid", "invalid"), query=("cursor", "limit")),
+)
 async def planned(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """The shifts of a station of the branch that have not ended."""
     bank, place = bank_of(request), await station_at(request, number)
     async with bank.engine.connect() as connection:
-        rows = await shifts.planned(connection, bank.book_id, place.id, since=bank.clock())
-    return give(Shifts(shifts=[shaped(row, Shift) for row in rows]))
+        page = await shifts.planned(
+            connection,
+            bank.book_id,
+            place.id,
+            since=bank.clock(),
+            after=cursor_of(request),
+            limit=limit_of(request, 50),
+        )
+    return give(Shifts(shifts=[shaped(row, Shift) for row in page.rows], following=following(page.following)))
 
 
 @writing("/stations/{number:int}/shifts", Operation(PlannedShift, NewShift, 201, ("not_found",)))

@@ -224,7 +224,7 @@ async def test_a_fund_is_filled_once_and_says_so(town: Town, admin: Person) -> N
     await do(admin, f"/funds/{made['fund_id']}/fillings", points=70)
     page = (await admin.get(f"{path}/statement", params={"limit": 1})).json()
     assert [(line["kind"], line["amount"], line["balance"]) for line in page["lines"]] == [("fill_fund", 70, 570)]
-    page = (await admin.get(f"{path}/statement", params={"limit": 1, "version": page["following"]})).json()
+    page = (await admin.get(f"{path}/statement", params={"limit": 1, "cursor": page["following"]})).json()
     assert [(line["amount"], page["following"]) for line in page["lines"]] == [(500, None)]
 
 

@@ -51,7 +51,7 @@ async def things(town: Town) -> dict[str, Any]:
 async def submit(person: Person, page: str, action: str, **typed: Any) -> httpx.Response:
     """Fill the form of a page that goes to `action` and send it, with what stands in it already."""
     text = (await person.get(page)).text
-    form = re.search(rf'<form[^>]*action="{re.escape(action)}"[^>]*>(.*?)</form>', text, re.DOTALL)
+    form = re.search(rf'<form[^>]*method="post"[^>]*action="{re.escape(action)}"[^>]*>(.*?)</form>', text, re.DOTALL)
     assert form, text
     fields = dict(re.findall(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"', form[1]))
     for name, options in re.findall(r'<select[^>]*name="(\w+)"[^>]*>(.*?)</select>', form[1], re.DOTALL):

@@ -49,7 +49,9 @@ async def hold(
 async def offered(
     connection: AsyncConnection, city: City, member_id: UUID, points: int = 1000, now: datetime = MORNING
 ) -> list[catalogue.Offer]:
-    return await catalogue.offers(connection, city.book_id, member_id, points=points, zone=ZONE, now=now)
+    found, following = await catalogue.offers(connection, city.book_id, member_id, points=points, zone=ZONE, now=now)
+    assert following is None
+    return found
 
 
 async def test_offers_are_those_of_the_regions_above_home(connection: AsyncConnection, city: City) -> None:

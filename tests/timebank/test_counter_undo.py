@@ -181,7 +181,7 @@ async def test_what_was_handed_over_today_with_what_can_be_undone(desk: Desk) ->
     _, _, third = await handed_over(desk, minutes=7)
 
     async def listed(minutes: float, since: float = 0, limit: int = 10) -> list[tuple[UUID, bool, bool]]:
-        rows = await counter.handed_here(
+        page = await counter.handed_here(
             desk.connection,
             desk.city.book_id,
             desk.city.station.id,
@@ -190,7 +190,7 @@ async def test_what_was_handed_over_today_with_what_can_be_undone(desk: Desk) ->
             now=desk.at(minutes),
             limit=limit,
         )
-        return [(row.id, row.undone_at is not None, row.can_undo) for row in rows]
+        return [(row.id, row.undone_at is not None, row.can_undo) for row in page.rows]
 
     assert await listed(8) == [(third, False, True), (second, True, False), (first, False, True)]
     assert await listed(11) == [(third, False, True), (second, True, False), (first, False, False)]

@@ -122,10 +122,10 @@ async def test_late_codes_overlap_with_what_was_entered_meanwhile(
 
 
 async def queue(door: Doorway, actor_id: UUID | None = None) -> list[tuple[UUID, list[str]]]:
-    rows = await astray.queue(
+    page = await astray.queue(
         door.connection, door.city.book_id, actor_id=actor_id or door.city.manager_id, now=EVENING
     )
-    return [(row.id, row.holds) for row in rows]
+    return [(row.id, row.holds) for row in page.rows]
 
 
 def settle(city: City, punch_id: UUID, verdict: Any, **more: Any) -> Settle:

@@ -73,7 +73,7 @@ async def test_a_limit_lasts_for_its_period(connection: AsyncConnection, city: C
     async def redeem(member_id: UUID, now: datetime) -> str:
         command = Redeem(id=uuid7(now), actor_id=member_id, reward_id=reward_id)
         (answer,) = await redemptions.redeem(connection, city.book_id, [command], now, secret=city.keys.redemption)
-        (offer,) = await catalogue.offers(connection, city.book_id, member_id, points=10_000, zone=ZONE, now=now)
+        ((offer,), _) = await catalogue.offers(connection, city.book_id, member_id, points=10_000, zone=ZONE, now=now)
         assert (offer.refusal == "limit_reached") == (offer.redeemed == 2)
         return answer.code
 

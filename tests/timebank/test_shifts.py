@@ -49,17 +49,17 @@ async def test_a_shift_is_planned_once_shown_and_cancelled(door: Doorway, city: 
         await plan(connection, city, id=id, capacity=1)
     one, two = await city.add_members(connection, 2)
     await door.run(door.sent(one, "in", MORNING), door.sent(two, "in", MORNING))
-    (row,) = await shifts.planned(connection, city.book_id, city.station.id, since=MORNING)
+    (row,) = (await shifts.planned(connection, city.book_id, city.station.id, since=MORNING)).rows
     # Full, and nobody was turned away.
     assert (row.id, row.capacity, row.people) == (id, 1, 2)
-    assert await shifts.planned(connection, city.book_id, city.station.id, since=NOON) == []
+    assert (await shifts.planned(connection, city.book_id, city.station.id, since=NOON)).rows == []
     with pytest.raises(NotFound):
         await shifts.cancel(connection, city.book_id, id, now=MORNING, actor_id=city.clerk_id)
     with pytest.raises(NotFound):
         await shifts.cancel(connection, city.book_id, uuid7(MORNING), now=MORNING, actor_id=city.manager_id)
     for _ in range(2):
         await shifts.cancel(connection, city.book_id, id, now=MORNING, actor_id=city.manager_id)
-    assert await shifts.planned(connection, city.book_id, city.station.id, since=MORNING) == []
+    assert (await shifts.planned(connection, city.book_id, city.station.id, since=MORNING)).rows == []
     query = select(audit_entry.c.action).where(
         audit_entry.c.book_id == city.book_id, audit_entry.c.subject_kind == "shift"
     )

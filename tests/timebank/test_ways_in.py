@@ -124,7 +124,7 @@ async def test_a_member_confirms_a_scan_of_their_card_from_their_own_phone(
     door, city, who = ways.door, ways.door.city, ways.member_id
     start, _ = await ways.end("card", "in", MORNING)
     await door.one(start)
-    (waiting,) = await cards.to_confirm(connection, city.book_id, who)
+    (waiting,) = (await cards.to_confirm(connection, city.book_id, who)).rows
     assert (waiting.id, waiting.kind, waiting.record_state) == (start.id, "in", None)
     for stranger in (city.manager_id, ways.resident_id):
         with pytest.raises(NotFound):
@@ -138,7 +138,7 @@ async def test_a_member_confirms_a_scan_of_their_card_from_their_own_phone(
     await cards.confirm(connection, city.book_id, city.keys, end.id, member_id=who, now=NOON)
     record = await door.record(answer.data["attendance_id"])
     assert record.grade == "A"
-    assert await cards.to_confirm(connection, city.book_id, who) == []
+    assert (await cards.to_confirm(connection, city.book_id, who)).rows == []
     # The scans themselves never change.
     assert (await door.punch(end.id)).vouched_by is None
 

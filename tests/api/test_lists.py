@@ -1,0 +1,219 @@
+"""Every list page by page, for programs and for people: nothing twice, nothing left out, and it ends."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+
+from tests.api.people import Person, Town, problem
+from timebank import funds
+
+ROOT = "/api/v1"
+# As many of everything as a page of one item needs, to have a middle.
+MANY = 3
+# Pages with lists on them, as addresses with the names of `things`.
+PAGES = (
+    "/records",
+    "/statement",
+    "/codes",
+    "/rewards",
+    "/card",
+    "/stations",
+    "/stations/{number}",
+    "/queue",
+    "/queue/{record}/statement",
+    "/admin/stations",
+    "/admin/members",
+    "/admin/roles",
+    "/admin/regions?at={region}",
+    "/admin/kinds",
+    "/admin/funds",
+    "/admin/funds/{fund}",
+    "/admin/rewards",
+    "/admin/policy",
+    "/admin/trail",
+)
+# Lists that one page holds side by side, each with its own place in it.
+SIDE_BY_SIDE = {"/queue": {"after", "questions", "scans"}, "/stations/{number}": {"people", "shifts"}}
+
+
+async def all_of_it(town: Town) -> tuple[Person, dict[str, Any]]:
+    """Somebody with every role, and at least three of everything that they may see; and the names of things."""
+    city, bank = town.city, town.bank
+    boss = await town.with_role("admin")
+    assert boss.member_id
+    async with bank.engine.begin() as connection:
+        for role in ("manager", "clerk", "auditor"):
+            await city.grant(connection, boss.member_id, role, region_id=city.region_id)
+        for number in range(MANY):
+            await city.add_station(connection, name_en=f"Branch {number}")
+            await city.add_region(connection, "district", f"36011{number + 1}000000", city.region_id)
+            await city.add_reward(connection, price_points=1 + number // 2)
+            names = {"name_zh": f"基金{number}", "name_en": f"Fund {number}"}
+            await funds.add(connection, city.book_id, region_id=city.region_id, id=city.new_id(), now=city.now, **names)
+            await funds.fill(
+                connection,
+                city.book_id,
+                fund_id=city.fund_id,
+                points=10,
+                id=city.new_id(),
+                now=city.now,
+                actor_id=None,
+            )
+    things = {"number": city.station.number, "region": city.region_id, "fund": city.fund_id, "station": city.station.id}
+    manager, other = await town.member(city.manager_id), await town.volunteer("林一")
+    for person in (boss, other):
+        verified = [await town.serve(person, 61) for _ in range(MANY)]
+        for record_id in verified:
+            body = {"id": manager.new_id(), "record_id": record_id, "verdict": "verify"}
+            assert (await manager.send(f"{ROOT}/decisions", body)).status_code == 201
+        await redeem(person)
+    things["record"] = verified[0]
+    held = (await other.get(f"{ROOT}/redemptions")).json()["redemptions"]
+    for each in held:
+        body = {"id": boss.new_id(), "station_id": str(city.station.id), "code": each["code"]}
+        assert (await boss.send(f"{ROOT}/fulfilments", body)).status_code == 201
+    for _ in range(MANY):
+        record_id = await town.serve(other, 10)
+        body = {"id": other.new_id(), "record_id": record_id, "question": "Why?"}
+        assert (await other.send(f"{ROOT}/inquiries", body)).status_code == 201
+        assert (await other.send(f"{ROOT}/check-outs", {"id": other.new_id(), "code": town.code()})).status_code == 202
+        town.watch.move(minutes=1)
+    await cards(town, boss, manager)
+    for number in range(MANY):
+        visitor = await town.volunteer(f"访客{number}")
+        await visitor.send(f"{ROOT}/check-ins", {"id": visitor.new_id(), "code": town.code()})
+        begins = town.watch.now + timedelta(days=1 + number)
+        body = {"id": boss.new_id(), "starts_at": str(begins), "ends_at": str(begins + timedelta(hours=2))}
+        assert (await boss.send(f"{ROOT}/stations/{city.station.number}/shifts", body)).status_code == 201
+        rules = (await boss.get(f"{ROOT}/policy-versions")).json()["versions"][0]["rules"]
+        body = {"id": boss.new_id(), "starts_on": f"2026-0{4 + number}-01", "rules": rules}
+        assert (await boss.send(f"{ROOT}/policy-versions", body)).status_code == 201
+    return boss, things
+
+
+async def redeem(person: Person) -> None:
+    """One of each reward."""
+    for each in (await person.get(f"{ROOT}/rewards")).json()["rewards"]:
+        body = {"id": person.new_id(), "reward_id": each["id"]}
+        assert (await person.send(f"{ROOT}/redemptions", body)).status_code == 201
+
+
+async def cards(town: Town, person: Person, manager: Person) -> None:
+    """Somebody comes, goes and comes by card, without the PIN."""
+    card = (await person.send(f"{ROOT}/card", {"id": person.new_id()})).json()["code"]
+    for kind in ("in", "out", "in"):
+        body = {"id": manager.new_id(), "kind": kind, "code": card}
+        answer = await manager.send(f"{ROOT}/stations/{town.city.station.number}/card-scans", body)
+        assert answer.status_code in (201, 202), answer.text
+        town.watch.move(minutes=30)
+
+
+def listing(document: dict[str, Any]) -> Iterator[str]:
+    """The address of every operation that answers page by page."""
+    for path, methods in document["paths"].items():
+        names = {each["name"] for each in methods.get("get", {}).get("parameters", ())}
+        if {"cursor", "limit"} <= names:
+            yield path
+
+
+def filled(path: str, things: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The address, and what it asks for beside its page."""
+    asked = {f"{ROOT}/regions": {"parent_id": "region"}, f"{ROOT}/fulfilments": {"station_id": "station"}}
+    names = {"record_id": "record", "fund_id": "fund", "number": "number"}
+    address = re.sub(r"\{(\w+)\}", lambda match: str(things[names[match[1]]]), path)
+    return address, {name: str(things[thing]) for name, thing in asked.get(path, {}).items()}
+
+
+def items_of(answer: dict[str, Any]) -> list[Any]:
+    """The list in an answer."""
+    (found,) = [value for value in answer.values() if isinstance(value, list)]
+    return found
+
+
+async def test_every_list_of_the_description_is_walked_to_its_end(town: Town) -> None:
+    boss, things = await all_of_it(town)
+    document = (await boss.get(f"{ROOT}/openapi.json")).json()
+    walked = 0
+    for path in listing(document):
+        address, asked = filled(path, things)
+        # What the trail keeps of looks at somebody's balance must not grow between the two walks.
+        whole = items_of((await boss.get(address, params={**asked, "limit": "100"})).json())
+        assert len(whole) >= MANY, (path, whole)
+        found, cursor = [], None
+        while len(found) <= len(whole):
+            page = (
+                await boss.get(address, params={**asked, "limit": "1", **({"cursor": cursor} if cursor else {})})
+            ).json()
+            found += items_of(page)
+            cursor = page["following"]
+            if cursor is None:
+                break
+        assert found == whole, path
+        for wrong, code in (
+            ({"cursor": "x"}, "cursor_invalid"),
+            ({"limit": "0"}, "invalid"),
+            ({"limit": "101"}, "invalid"),
+        ):
+            assert problem(await boss.get(address, params={**asked, **wrong}))[1] == code, (path, wrong)
+        walked += 1
+    assert walked >= 20
+
+
+@pytest.mark.parametrize("name", ["catalogue", "kind_state", "reward_kind", "station_name"])
+async def test_filters_narrow_and_strange_ones_are_refused(town: Town, name: str) -> None:
+    boss = await town.with_role("admin")
+    path, value, all_fit = {
+        "catalogue": ("service-kinds", "four_aids", lambda each: each["catalogue"] == "four_aids"),
+        "kind_state": ("service-kinds", "retired", lambda each: not each["active"]),
+        "reward_kind": ("rewards", "voucher", lambda each: each["kind"] == "voucher"),
+        "station_name": ("stations", "Branch", lambda each: "Branch" in each["name_en"]),
+    }[name]
+    async with town.bank.engine.begin() as connection:
+        await town.city.add_station(connection, name_en="Branch")
+        for kind in ("goods", "voucher"):
+            await town.city.add_reward(connection, kind=kind)
+    body = {"id": boss.new_id(), "active": False}
+    await boss.send(f"{ROOT}/service-kinds/{town.city.kinds['other']}/changes", body)
+    everything = items_of((await boss.get(f"{ROOT}/{path}")).json())
+    narrowed = items_of((await boss.get(f"{ROOT}/{path}", params={name: value})).json())
+    assert narrowed == [each for each in everything if all_fit(each)]
+    assert 0 < len(narrowed) < len(everything)
+    if name != "station_name":
+        assert problem(await boss.get(f"{ROOT}/{path}", params={name: "x"})) == (422, "invalid")
+
+
+def next_links(text: str) -> list[str]:
+    """Where the rest of the lists of a page is."""
+    return [unescape(each) for each in re.findall(r'<a [^>]*rel="next" href="([^"]+)"', text)]
+
+
+def shorter(address: str) -> str:
+    """The same, with one item of each list."""
+    return address + ("&" if "?" in address else "?") + "limit=1"
+
+
+async def test_every_list_that_people_read_is_walked_to_its_end(town: Town) -> None:
+    boss, things = await all_of_it(town)
+    for path in PAGES:
+        address = path.format(**things)
+        first = await boss.get(shorter(address))
+        assert first.status_code == 200, (path, first.text)
+        beginnings = next_links(first.text)
+        names = {re.search(r"[?&](\w+)=[^&]*$", each)[1] for each in beginnings}
+        assert len(beginnings) == len(names) == len(SIDE_BY_SIDE.get(path, "x")), (path, beginnings)
+        assert names == SIDE_BY_SIDE.get(path, names)
+        for name, link in zip(
+            sorted(names), sorted(beginnings, key=lambda each: each.rpartition("&")[2].rpartition("?")[2]), strict=True
+        ):
+            seen, at = [first.text], link
+            while at:
+                page = await boss.get(shorter(at))
+                assert page.status_code == 200, (at, page.text)
+                seen.append(page.text)
+                at = next((each for each in next_links(page.text) if re.search(rf"[?&]{name}=[^&]*$", each)), "")
+                assert len(seen) < 100, path
+            assert len(seen) >= MANY, (path, name)

@@ -1,0 +1,50 @@
+"""Every list for programs comes in pages: what answers one takes `cursor` and `limit`, and answers `following`."""
+
+from typing import Any, get_origin
+
+import msgspec
+import pytest
+
+from api import rest
+
+# What answers several things at once and is no list of its own: parts of one thing, or what never grows.
+WHOLE = {
+    "/api/v1/me": "the roles of one person, who holds few",
+    "/api/v1/balance": "what one balance is made of: a purse for each fund and day of expiry",
+    "/api/v1/records/{record_id:uuid}": "one record with its scans and its past",
+    "/api/v1/queue/{record_id:uuid}": "one record with its scans and its past",
+    "/api/v1/rewards/{reward_id:uuid}": "one reward with its places",
+    "/api/v1/admin/rewards/{reward_id:uuid}": "one reward with its places",
+    "/api/v1/stations/{station_id:uuid}": "one station with its devices",
+    "/api/v1/stations/{number:int}/codes": "five minutes of one screen",
+    "/api/v1/errors": "the codes of this version, the same for everybody",
+}
+
+
+def lists() -> dict[str, Any]:
+    """The operations that answer something with a list in it, by path."""
+    found = {}
+    for handler in rest.handlers:
+        gives = handler.opt["operation"].gives if "operation" in handler.opt else None
+        if "GET" not in handler.http_methods or not (isinstance(gives, type) and issubclass(gives, msgspec.Struct)):
+            continue
+        if any(get_origin(field.type) in (list, tuple, dict) for field in msgspec.structs.fields(gives)):
+            (path,) = handler.paths
+            found[path] = handler.opt["operation"]
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(lists()))
+def test_a_list_comes_in_pages_or_says_why_not(path: str) -> None:
+    operation = lists()[path]
+    answered = {field.name for field in msgspec.structs.fields(operation.gives)}
+    if path in WHOLE:
+        assert "following" not in answered, f"{path} comes in pages: take it out of WHOLE"
+        return
+    assert {"cursor", "limit"} <= set(operation.query), path
+    assert "following" in answered, path
+    assert {"cursor_invalid", "invalid"} <= set(operation.refusals), path
+
+
+def test_what_is_said_to_be_no_list_is_there() -> None:
+    assert WHOLE.keys() <= lists().keys()
