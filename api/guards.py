@@ -66,6 +66,7 @@ ACCESS: dict[str, Access] = {
     "GET /V/{code}": ANYBODY,
     # The same for everybody, and nothing without the tablet's own keys.
     "GET /kiosk": ANYBODY,
+    "GET /scanned": ANYBODY,
     # Pages: a volunteer's.
     "GET /scan": MEMBERS,
     "GET /check-in": MEMBERS,

@@ -156,6 +156,7 @@ async def revoke(connection: AsyncConnection, book_id: int, member_id: UUID, *, 
             subject_kind="member",
             subject_id=member_id,
             before={"card_id": str(row.id)},
+            after={"card_id": None},
             now=now,
         )
 

@@ -128,13 +128,16 @@ async def seen(connection: AsyncConnection, book_id: int, rows: Sequence[Row[Any
 
 
 def refusal(row: Row[Any], points: int) -> str | None:
-    """Why this member could not redeem this reward now; None when nothing stands against it."""
+    """Why this member could not redeem this reward now; None when nothing stands against it.
+
+    Of several reasons the one that redeeming would be refused with, in the order of `redemptions.choose`.
+    """
     if row.member_state != "active":
         return "member_suspended"
-    if row.stock == 0:
-        return "out_of_stock"
     if row.limit_pieces is not None and row.redeemed >= row.limit_pieces:
         return "limit_reached"
+    if row.stock == 0:
+        return "out_of_stock"
     return "points_short" if row.price_points > points else None
 
 

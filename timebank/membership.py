@@ -299,6 +299,8 @@ async def forget_password(
         action="member.password_reset",
         subject_kind="member",
         subject_id=member_id,
+        before={"password": "none" if row.password_hash is None else "set"},
+        after={"password": "none"},
         now=now,
     )
 

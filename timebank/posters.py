@@ -81,6 +81,7 @@ async def revoke(connection: AsyncConnection, book_id: int, station_id: UUID, *,
             subject_kind="station",
             subject_id=station_id,
             before={"number": before.number},
+            after={"number": None},
             now=now,
         )
 

@@ -1,5 +1,6 @@
 """Who is at a station now, for whoever looks after it."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 

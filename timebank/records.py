@@ -1,6 +1,6 @@
 """Service records as people look at them: a manager's queue, one record with its evidence, a volunteer's own."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tupl
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access
+from timebank import access, manual, private
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
+from timebank.keys import Keys
 from timebank.policy import Rules
 from timebank.tables import attendance, decision, member, policy_version, punch, record, service_kind, station
 
@@ -143,9 +144,22 @@ async def to_decide(
     return row
 
 
-async def punches(connection: AsyncConnection, book_id: int, record_id: UUID) -> Sequence[Row[Any]]:
-    """The evidence of a record, in the order it happened: `kind`, `source`, `occurred_at`, `recorded_at`, `holds`,
-    `reason`."""
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One end of a record. `reason` and `entered_by` are those of a manager who entered it."""
+
+    id: UUID
+    kind: str
+    source: str
+    occurred_at: datetime
+    recorded_at: datetime
+    holds: list[str]
+    reason: str | None
+    entered_by: UUID | None
+
+
+async def punches(connection: AsyncConnection, book_id: int, record_id: UUID, keys: Keys) -> list[Evidence]:
+    """The evidence of a record, in the order it happened. A reason goes with the key of who was erased."""
     query: Select[Any] = (
         select(
             punch.c.id,
@@ -155,6 +169,9 @@ async def punches(connection: AsyncConnection, book_id: int, record_id: UUID) ->
             punch.c.recorded_at,
             punch.c.holds,
             punch.c.reason,
+            punch.c.entered_by,
+            punch.c.member_id,
+            punch.c.sealed_reason,
         )
         .join_from(
             attendance,
@@ -167,8 +184,15 @@ async def punches(connection: AsyncConnection, book_id: int, record_id: UUID) ->
         .where(attendance.c.book_id == book_id, attendance.c.id == record_id)
         .order_by(punch.c.occurred_at, punch.c.kind)
     )
-    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-    return rows
+    rows = (await connection.execute(query)).all()
+    people = await private.people(connection, book_id, [row.member_id for row in rows if row.sealed_reason])
+    found = []
+    for row in rows:
+        own = manual.unseal(keys, people[row.member_id], row.sealed_reason) if row.sealed_reason else row.reason
+        found.append(
+            Evidence(row.id, row.kind, row.source, row.occurred_at, row.recorded_at, row.holds, own, row.entered_by)
+        )
+    return found
 
 
 async def mine(

@@ -15,12 +15,13 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, exists, insert, not_, select
+from sqlalchemy import Row, Select, and_, exists, insert, not_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import access, codes, limits, members, purses, readings, trail, vault
 from timebank.cards import ISSUING_ROLES
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.keys import Keys
 from timebank.limits import Limit
@@ -220,7 +221,9 @@ async def of_served(
     return await whole(connection, keys, row)
 
 
-async def mine(connection: AsyncConnection, book_id: int, member_id: UUID, *, limit: int = 50) -> Sequence[Row[Any]]:
+async def mine(
+    connection: AsyncConnection, book_id: int, member_id: UUID, *, before: Cursor | None = None, limit: int = 50
+) -> Page:
     """A member's own certificates, the latest first: `id`, `number`, `since`, `until`, `issued_at`, `stands`."""
     changed = exists().where(
         certificate_record.c.book_id == certificate.c.book_id,
@@ -229,21 +232,18 @@ async def mine(connection: AsyncConnection, book_id: int, member_id: UUID, *, li
         record.c.id == certificate_record.c.record_id,
         not_(STANDS),
     )
-    query = (
-        select(
-            certificate.c.id,
-            certificate.c.number,
-            certificate.c.since,
-            certificate.c.until,
-            certificate.c.issued_at,
-            not_(changed).label("stands"),
-        )
-        .where(certificate.c.book_id == book_id, certificate.c.member_id == member_id)
-        .order_by(certificate.c.issued_at.desc(), certificate.c.id.desc())
-        .limit(limit)
-    )
-    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-    return rows
+    query = select(
+        certificate.c.id,
+        certificate.c.number,
+        certificate.c.since,
+        certificate.c.until,
+        certificate.c.issued_at,
+        not_(changed).label("stands"),
+    ).where(certificate.c.book_id == book_id, certificate.c.member_id == member_id)
+    if before is not None:
+        query = query.where(tuple_(certificate.c.issued_at, certificate.c.id) < tuple_(*before))
+    query = query.order_by(certificate.c.issued_at.desc(), certificate.c.id.desc()).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "issued_at")
 
 
 async def count_check(engine: AsyncEngine, book_id: int, keys: Keys, address: str, now: datetime) -> None:

@@ -1,11 +1,12 @@
 """Stations, where service happens, and the devices there that show codes or scan cards."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Column, Row, Table, Uuid, any_, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +26,9 @@ TEXT_LIMITS = {
     "organising_unit": NAME_LIMIT,
     "person_in_charge": NAME_LIMIT,
 }
+POSITION = ("latitude", "longitude")
+# What the trail keeps of a new station.
+WRITTEN = ("region_id", "fund_id", "service_kind_id", *TEXT_LIMITS, "cap_minutes", *POSITION)
 DEVICE_KINDS = ("screen", "kiosk", "scanner")
 
 
@@ -44,12 +48,15 @@ async def add(
     now: datetime,
     cap_minutes: int = 240,
     number: int | None = None,
+    latitude: float | None = None,
+    longitude: float | None = None,
     actor_id: UUID | None = None,
 ) -> Row[Any]:
     """Open a station, with one device of kind `screen` that shows its rotating code. Answers the station's row.
 
     `number` is carried in codes and printed on posters; without one the station gets the next free. The fund must
-    belong to the station's region or to one above it. `cap_minutes` is the longest stay that closes by itself.
+    belong to the station's region or to one above it. `cap_minutes` is the longest stay that closes by itself. By its
+    position, in degrees, a member is seen to be in two places at once; without one nothing is asked.
     Errors: `not_found` (region, fund, service kind), `invalid`, `conflict` (number).
     """
     place = await regions.require(connection, book_id, region_id, actor_id, now)
@@ -57,6 +64,7 @@ async def add(
     await require_kind(connection, book_id, service_kind_id)
     if not 1 <= cap_minutes <= 1440:
         raise Invalid(field="cap_minutes", reason="range")
+    check_position(latitude, longitude)
     values = {
         "book_id": book_id,
         "id": id,
@@ -69,6 +77,8 @@ async def add(
         "organising_unit": texts.line("organising_unit", organising_unit, NAME_LIMIT),
         "person_in_charge": texts.line("person_in_charge", person_in_charge, NAME_LIMIT),
         "cap_minutes": cap_minutes,
+        "latitude": latitude,
+        "longitude": longitude,
         "state": "open",
         "created_at": now,
     }
@@ -80,7 +90,7 @@ async def add(
         action="station.add",
         subject_kind="station",
         subject_id=id,
-        after={"number": row.number, "name_zh": row.name_zh, "region_id": str(region_id), "fund_id": str(fund_id)},
+        after={"number": row.number, **{name: kept(value) for name, value in values.items() if name in WRITTEN}},
         now=now,
     )
     await enrol_device(connection, book_id, station_id=id, kind="screen", name="screen", id=uuid7(now), now=now)
@@ -181,6 +191,10 @@ class Changes:
     organising_unit: str | None = None
     person_in_charge: str | None = None
     cap_minutes: int | None = None
+    latitude: float | UnsetType | None = UNSET
+    """In degrees, north above zero; both or neither. Unlike the others it stays where it is not set, and None takes
+    the position away."""
+    longitude: float | UnsetType | None = UNSET
 
 
 async def edit(
@@ -199,7 +213,10 @@ async def edit(
     await require(connection, book_id, station_id, actor_id, now)
     query = select(station).where(station.c.book_id == book_id, station.c.id == station_id).with_for_update()
     row = (await connection.execute(query)).one()
-    values: dict[str, Any] = {name: value for name, value in asdict(changes).items() if value is not None}
+    given = {field.name: getattr(changes, field.name) for field in fields(changes)}
+    at = {name: value for name in POSITION if (value := given.pop(name)) is not UNSET}
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None} | at
+    check_position(*(values.get(name, getattr(row, name)) for name in POSITION))
     for name in TEXT_LIMITS.keys() & values.keys():
         values[name] = texts.line(name, values[name], TEXT_LIMITS[name])
     if not 1 <= values.get("cap_minutes", 1) <= 1440:
@@ -227,6 +244,18 @@ async def edit(
     if "region_id" in values:
         # The branch that loses a station sees that, too.
         await trail.write(connection, book_id, action="station.move_out", region_id=row.region_id, **written)
+
+
+def check_position(latitude: float | None, longitude: float | None) -> None:
+    """Raise Invalid unless both are there, within the earth's, or neither."""
+    for name, value, other, limit in (
+        ("latitude", latitude, longitude, 90),
+        ("longitude", longitude, latitude, 180),
+    ):
+        if value is None and other is not None:
+            raise Invalid(field=name, reason="missing")
+        if value is not None and not -limit <= value <= limit:
+            raise Invalid(field=name, reason="range")
 
 
 def kept(value: Any) -> Any:
@@ -384,7 +413,8 @@ async def take_out(
             action="device.revoke",
             subject_kind="device",
             subject_id=row.id,
-            after={"number": row.number},
+            before={"number": row.number, "revoked_at": None},
+            after={"number": row.number, "revoked_at": now.isoformat()},
             now=now,
         )
 

@@ -17,10 +17,12 @@ from api.paper import certificate as certificate_paper
 from api.paper import press
 from api.periods import period_of
 from api.problems import Problem
+from api.rest.operation import limit_of, text_query
 from api.sentences import status_of
 from api.state import Bank, bank_of
 from timebank import cards, periods, service_certificates
 from timebank.clock import local_day
+from timebank.cursors import Cursor
 from timebank.errors import BankError
 from timebank.ids import uuid7
 from timebank.service_certificates import Certificate
@@ -44,13 +46,20 @@ async def own_page(
     today = local_day(now, spoken.zone)
     year, before = periods.year(today), periods.year(today.replace(year=today.year - 1, month=1, day=1))
     async with bank.engine.connect() as connection:
-        rows = await service_certificates.mine(connection, bank.book_id, member_id)
+        page = await service_certificates.mine(
+            connection,
+            bank.book_id,
+            member_id,
+            before=Cursor.read(text_query(request, "cursor")),
+            limit=limit_of(request),
+        )
     return show(
         request,
         "certificates/mine.html",
         way="/statement",
         status=status,
-        rows=[(row, certificate_paper.number_words(row.number)) for row in rows],
+        rows=[(row, certificate_paper.number_words(row.number)) for row in page.rows],
+        following=page.following,
         choices=[
             (spoken.gettext("This year"), year.since, year.until, uuid7(now)),
             (spoken.gettext("Last year"), before.since, before.until, uuid7(now)),

@@ -11,6 +11,7 @@ from api import tickets
 from api.auth import visitor_of
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, answer_to, go, member, show, speaker
+from api.pages.scanned import keep
 from api.pages.words import hold_name
 from api.problems import Problem
 from api.sentences import sentence
@@ -39,11 +40,11 @@ async def scanned(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
         if visitor_of(request).session is None:
             raise
         read_late_code(bank.keys.station, code, now)
-        return go("/check-in/late", code=code)
+        return keep(request, "station", code, "/check-in/late")
     ticket = tickets.issue(request, code, now)
     if visitor_of(request).session is not None:
         return go("/check-in", ticket=ticket)
-    return show(request, "checkin/landing.html", ticket=ticket)
+    return keep(request, "ticket", ticket, "/scanned")
 
 
 @get("/check-in")

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, speaker
+from api.pages.scanned import keep, kept
 from api.problems import Problem
 from api.sentences import sentence
 from api.state import Bank, bank_of
@@ -39,7 +40,10 @@ async def counter_page(
     answer: FromQuery[str | None] = None,
     undone: FromQuery[str | None] = None,
 ) -> Response[Any]:
-    """The field for the next code; with a code, what it is and whose; with an answer, what was done."""
+    """The field for the next code; with one that was scanned, what it is and whose; with an answer, what was done."""
+    if code:
+        return keep(request, "redemption", code, "/counter", station=as_uuid(station))
+    code = kept(request, "redemption")
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     if not holds_role(session, *COUNTER_ROLES):
         raise Problem("role_not_allowed")
@@ -146,12 +150,13 @@ async def handed_over(
 
 @post("/counter", status_code=303)
 async def fulfil(request: AnyRequest) -> Response[Any]:
-    """Hand over what is being confirmed; it never works a second time. What was scanned meanwhile is looked up
-    instead, and nothing is handed over."""
+    """Hand over what is being confirmed; it never works a second time. What was scanned next is looked up instead,
+    and nothing is handed over."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
-    id, station_id, text = form.uuid("id"), form.uuid("station"), form.text("code")
+    station_id = form.uuid("station")
     if following := form.text("next"):
-        return go("/counter", station=station_id, code=following)
+        return keep(request, "redemption", following, "/counter", station=station_id)
+    id, text = form.uuid("id"), form.text("code")
     number, digits = counter.read(bank.keys.redemption, text)
     await bank.commits.fulfil.submit(
         Fulfil(id=id, actor_id=session.member_id, station_id=station_id, number=number, digits=digits)

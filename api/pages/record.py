@@ -22,10 +22,11 @@ async def my_record(
     session, bank, spoken = member(request), bank_of(request), speaker(request)
     async with bank.engine.connect() as connection:
         row = await records.own(connection, bank.book_id, record_id, member_id=session.member_id)
-        punches = await records.punches(connection, bank.book_id, record_id)
+        punches = await records.punches(connection, bank.book_id, record_id, bank.keys)
         history = await corrections.history(connection, bank.book_id, record_id, bank.keys)
         asked = await inquiries.about(connection, bank.book_id, record_id, bank.keys)
         people = {step.actor_id for step in history} | {each.answered_by for each in asked if each.answered_by}
+        people |= {each.entered_by for each in punches if each.entered_by}
         names = await members.names(connection, bank.book_id, bank.keys, people)
         answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
     return show(

@@ -10,6 +10,7 @@ from api import qr
 from api.auth import visitor_of
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
+from api.pages.scanned import keep
 from api.rest.operation import choice_query, limit_of, ranked_cursor
 from api.sentences import sentence
 from api.state import bank_of
@@ -173,9 +174,8 @@ async def cancel(request: AnyRequest, redemption_id: FromPath[UUID]) -> Response
 @get("/R/{code_text:str}")
 async def redemption_code(request: AnyRequest, code_text: FromPath[str]) -> Response[Any]:
     """A redemption's QR was opened: a clerk is led to the counter with it, anybody else learns nothing."""
-    if holds_role(visitor_of(request).session, *COUNTER_ROLES):
-        return go("/counter", code=code_text)
-    return show(request, "catalogue/scanned.html", signed_in=visitor_of(request).session is not None, code=code_text)
+    at_counter = holds_role(visitor_of(request).session, *COUNTER_ROLES)
+    return keep(request, "redemption", code_text, "/counter" if at_counter else "/scanned")
 
 
 handlers = [rewards, reward, picture, redeem, codes, code, cancel, redemption_code]

@@ -244,11 +244,12 @@ async def decision_page(
     spoken = speaker(request)
     async with bank.engine.begin() as connection:
         row = await records.to_decide(connection, bank.book_id, record_id, actor_id=session.member_id, now=now)
-        punches = await records.punches(connection, bank.book_id, record_id)
+        punches = await records.punches(connection, bank.book_id, record_id, bank.keys)
         history = await corrections.history(connection, bank.book_id, record_id, bank.keys)
         asked = await inquiries.about(connection, bank.book_id, record_id, bank.keys)
         people = {row.member_id, *(step.actor_id for step in history)}
         people |= {each.answered_by for each in asked if each.answered_by}
+        people |= {each.entered_by for each in punches if each.entered_by}
         names = await members.names(connection, bank.book_id, bank.keys, people)
         await readings.note(connection, bank.book_id, session.member_id, [row.member_id], "record", now)
         answered = refusal or await answer_to(connection, bank, session.member_id, earlier_id)

@@ -41,6 +41,24 @@ ACTIONS = {
     "fund.add": mark("Fund set up"),
     "fund.fill": mark("Fund filled"),
     "reward.add": mark("Reward added"),
+    "reward.edit": mark("Reward changed"),
+    "reward.restock": mark("Stock changed"),
+    "reward.picture": mark("Picture changed"),
+    "policy.draft": mark("Rules made"),
+    "shift.add": mark("Shift planned"),
+    "shift.cancel": mark("Shift taken back"),
+    "card.issue": mark("Card given"),
+    "card.revoke": mark("Card taken out of use"),
+    "card.confirm": mark("Scan of a card confirmed"),
+    "pin.set": mark("PIN chosen"),
+    "pin.lock": mark("PIN locked"),
+    "pin.reset": mark("PIN reset"),
+    "door_code.issue": mark("Door code given"),
+    "poster.replace": mark("Poster replaced"),
+    "poster.revoke": mark("Poster taken out of use"),
+    "certificate.issue": mark("Certificate issued"),
+    "member.explain": mark("Balance looked at"),
+    "member.slip": mark("Balance slip printed"),
     "record.correct": mark("Record corrected"),
     "record.complete": mark("Record completed by a late check-out"),
     "fulfilment.undo": mark("Hand-over undone"),
@@ -53,6 +71,9 @@ KINDS = {
     "service_kind": mark("Kind of service"),
     "fund": mark("Fund"),
     "reward": mark("Reward"),
+    "policy_version": mark("Points rules"),
+    "shift": mark("Shift"),
+    "punch": mark("Scan"),
     "record": mark("Service record"),
     "fulfilment": mark("Hand-over"),
 }
@@ -61,17 +82,28 @@ FIELDS = {
     "active": mark("In use"),
     "added": mark("How many"),
     "address": mark("Address"),
+    "capacity": mark("People wanted"),
+    "card_id": mark("Card"),
     "cap_minutes": mark("Longest stay in minutes"),
     "catalogue": mark("Catalogue"),
     "code": mark("Code"),
     "depth": mark("Depth in the tree"),
+    "description_en": mark("Description in English"),
+    "description_zh": mark("Description in Chinese"),
+    "door_code_id": mark("Code for the door"),
     "ends_at": mark("Until"),
     "fund_id": mark("Fund"),
     "grant_id": mark("Number of the role"),
+    "grace_minutes": mark("Grace in minutes"),
+    "hold_minutes": mark("Minutes until it is put back"),
     "household_id": mark("Household"),
     "kind": mark("Kind"),
+    "latitude": mark("Latitude"),
     "level": mark("Level"),
+    "limit_period": mark("Period of the limit"),
+    "limit_pieces": mark("Limit per member"),
     "locale": mark("Language"),
+    "longitude": mark("Longitude"),
     "merged_into": mark("Merged into"),
     "minutes": mark("Minutes"),
     "name": mark("Full name"),
@@ -79,20 +111,29 @@ FIELDS = {
     "name_zh": mark("Name in Chinese"),
     "number": mark("Number"),
     "organising_unit": mark("Organising unit"),
+    "password": mark("Password"),
     "person_in_charge": mark("Person in charge"),
     "phone": mark("Phone number"),
+    "picture": mark("Picture"),
+    "pin": mark("PIN"),
+    "places": mark("Where it is handed over"),
     "points": mark("Points"),
     "purpose": mark("What for"),
     "position": mark("Place in the list"),
+    "price_points": mark("Price in points"),
+    "rate_points_per_hour": mark("Points for an hour, by service"),
     "records": mark("Records"),
     "reward_id": mark("Reward"),
     "redemptions": mark("Redemptions"),
     "region_id": mark("Region"),
+    "revoked_at": mark("Out of use since"),
     "role": mark("Role"),
     "service_kind_id": mark("Usual service"),
     "starts_at": mark("From"),
+    "starts_on": mark("First day"),
     "state": mark("State"),
     "station_id": mark("Station"),
+    "stock": mark("Pieces in stock"),
     "transfer_id": mark("Ledger number"),
 }
 STATES = {
@@ -107,6 +148,11 @@ STATES = {
     "verified": mark("Verified"),
     "reversed": mark("Reversed"),
     "rejected": mark("Not accepted"),
+    "planned": mark("Planned"),
+    "cancelled": mark("Taken back"),
+    "none": mark("none"),
+    "set": mark("set"),
+    "locked": mark("locked"),
 }
 
 
@@ -148,7 +194,7 @@ def told(spoken: Language, entry: Any, personal: Mapping[str, Any] | None, named
         subject_id=entry.subject_id,
         changes=[
             Change(
-                words.of(FIELDS, spoken, name),
+                words.of(FIELDS | words.RULES, spoken, name),
                 value_words(spoken, name, before.get(name), named),
                 value_words(spoken, name, after.get(name), named),
             )
@@ -166,9 +212,14 @@ def value_words(spoken: Language, field: str, value: Any, named: Mapping[UUID, s
         return spoken.gettext(mark("Yes")) if value else spoken.gettext(mark("No"))
     if isinstance(value, int):
         return spoken.number(value)
-    if field in ("starts_at", "ends_at"):
+    if isinstance(value, list):
+        return spoken.gettext(mark(", ")).join(value_words(spoken, field, each, named) for each in value) or "—"
+    if isinstance(value, dict):
+        pairs = [f"{name} {value_words(spoken, field, each, named)}" for name, each in sorted(value.items())]
+        return spoken.gettext(mark(", ")).join(pairs) or "—"
+    if field in ("starts_at", "ends_at", "revoked_at"):
         return spoken.moment(datetime.fromisoformat(value))
-    if field == "state":
+    if field in ("state", "pin", "password"):
         return words.of(STATES, spoken, value)
     if field == "role":
         return words.of(words.ROLES, spoken, value)

@@ -33,8 +33,12 @@ async def try_form(request: AnyRequest, deed: Deed, subject_id: UUID | None = No
     try:
         given: dict[str, Any] = {}
         for name, text in values.items():
-            if text or str in types_of(fields[name]):
-                given[name] = local(bank, name, text) if datetime in types_of(fields[name]) else text
+            kinds = types_of(fields[name])
+            if text or str in kinds:
+                given[name] = local(bank, name, text) if datetime in kinds else text
+            elif msgspec.UnsetType in kinds:
+                # What may be taken away is taken away where the form leaves it empty.
+                given[name] = None
         try:
             body = msgspec.convert(given, deed.takes, strict=False)
         except msgspec.ValidationError as error:

@@ -6,10 +6,11 @@ Each page says what it is and asks for one thing; all of them send what `/check-
 from typing import Annotated, Any
 
 from litestar import Response, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, QueryParameter
 
 from api.auth import visitor_of
 from api.pages.page import AnyRequest, go, member, show, speaker
+from api.pages.scanned import keep, kept
 from api.state import bank_of
 from timebank import cards, codes, members, overview, places, records
 from timebank.ids import uuid7
@@ -20,10 +21,8 @@ async def poster(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
     """A station's poster was opened. It says nothing to a stranger, and changes nothing."""
     bank = bank_of(request)
     codes.read_poster_code(bank.keys.poster, code, bank.clock())
-    onward = f"/check-in/digits?code={codes.normalise(code)}"
-    if visitor_of(request).session is None:
-        return show(request, "checkin/onward.html", onward=onward)
-    return go("/check-in/digits", code=codes.normalise(code))
+    signed_in = visitor_of(request).session is not None
+    return keep(request, "poster", codes.normalise(code), "/check-in/digits" if signed_in else "/scanned")
 
 
 @get("/C/{code:str}")
@@ -31,23 +30,20 @@ async def card(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
     """A member's card was opened. It says nothing to a stranger; to its owner it is their card, to others a door."""
     bank, session = bank_of(request), visitor_of(request).session
     codes.read_card_code(bank.keys.card, code, bank.clock())
-    onward = f"/check-in/door?code={codes.normalise(code)}"
     if session is None:
-        return show(request, "checkin/onward.html", onward=onward)
+        return keep(request, "card", codes.normalise(code), "/scanned")
     async with bank.engine.connect() as connection:
         holder_id = await cards.holder(connection, bank.book_id, bank.keys, code, bank.clock())
     if holder_id == session.member_id:
         return go("/card")
-    return go("/check-in/door", code=codes.normalise(code))
+    return keep(request, "card", codes.normalise(code), "/check-in/door")
 
 
 @get("/check-in/digits")
-async def digits(
-    request: AnyRequest, code: FromQuery[str] = "", typed: Annotated[str, QueryParameter(name="digits")] = ""
-) -> Response[Any]:
+async def digits(request: AnyRequest, typed: Annotated[str, QueryParameter(name="digits")] = "") -> Response[Any]:
     """Check in or out with the six digits of the screen, at the poster's station or the one whose number is typed."""
     session, bank = member(request), bank_of(request)
-    spoken = speaker(request)
+    spoken, code = speaker(request), kept(request, "poster")
     station = None
     async with bank.engine.connect() as connection:
         stay = await records.open_stay(connection, bank.book_id, session.member_id)
@@ -67,9 +63,9 @@ async def digits(
 
 
 @get("/check-in/late")
-async def late(request: AnyRequest, code: FromQuery[str] = "") -> Response[Any]:
+async def late(request: AnyRequest) -> Response[Any]:
     """A code that was shown a while ago: its time counts, when the member says that they were there then."""
-    session, bank = member(request), bank_of(request)
+    session, bank, code = member(request), bank_of(request), kept(request, "station")
     scan = codes.read_late_code(bank.keys.station, code, bank.clock())
     spoken = speaker(request)
     async with bank.engine.connect() as connection:
@@ -87,9 +83,10 @@ async def late(request: AnyRequest, code: FromQuery[str] = "") -> Response[Any]:
 
 
 @get("/check-in/door")
-async def door(request: AnyRequest, code: FromQuery[str] = "") -> Response[Any]:
+async def door(request: AnyRequest) -> Response[Any]:
     """A home visit: with the resident's card, for one of the stations of where they live, or with their door code."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
+    code = kept(request, "card")
     async with bank.engine.connect() as connection:
         stay = await records.open_stay(connection, bank.book_id, session.member_id)
         found, name = [], ""

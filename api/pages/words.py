@@ -107,6 +107,8 @@ FIELDS = {
     "organising_unit": mark("Organising unit"),
     "person_in_charge": mark("Person in charge"),
     "cap_minutes": mark("Longest stay in minutes"),
+    "latitude": mark("Latitude"),
+    "longitude": mark("Longitude"),
 }
 
 

@@ -18,7 +18,10 @@ from api.rest.operation import (
     ShortText,
     body_of,
     command_id,
+    cursor_of,
+    following,
     give,
+    limit_of,
     reading,
     shaped,
     writing,
@@ -93,9 +96,11 @@ class IssuedCertificate(Answered, frozen=True):
 
 
 class MyCertificates(Answered, frozen=True):
-    """The member's own, the latest first."""
+    """One page of the member's own, the latest first."""
 
     certificates: list[IssuedCertificate]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 def facts(found: service_certificates.Certificate) -> dict[str, Any]:
@@ -119,12 +124,14 @@ def whole(bank: Bank, found: service_certificates.Certificate, paper: str) -> Wh
     return WholeCertificate(**facts(found), id=found.id, code=certificate_paper.path_of(bank, found), paper=paper)
 
 
-@reading("/certificates", Operation(MyCertificates))
+@reading("/certificates", Operation(MyCertificates, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
 async def mine(request: AnyRequest) -> Response[Any]:
     """The member's own certificates."""
     bank, member_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
-        rows = await service_certificates.mine(connection, bank.book_id, member_id)
+        page = await service_certificates.mine(
+            connection, bank.book_id, member_id, before=cursor_of(request), limit=limit_of(request)
+        )
     found = [
         IssuedCertificate(
             id=row.id,
@@ -134,9 +141,9 @@ async def mine(request: AnyRequest) -> Response[Any]:
             issued_at=row.issued_at,
             stands=row.stands,
         )
-        for row in rows
+        for row in page.rows
     ]
-    return give(MyCertificates(certificates=found))
+    return give(MyCertificates(certificates=found, following=following(page.following)))
 
 
 @writing("/certificates", Operation(WholeCertificate, OrderedCertificate, 201, ("not_found", "nothing_to_certify")))

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from litestar import Response
 from litestar.params import FromPath
 from msgspec import Meta
@@ -100,9 +101,9 @@ async def my_record(request: AnyRequest, record_id: FromPath[UUID]) -> Response[
     bank, member_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
         row = await records.own(connection, bank.book_id, record_id, member_id=member_id)
-        scans = await records.punches(connection, bank.book_id, record_id)
+        scans = await records.punches(connection, bank.book_id, record_id, bank.keys)
         history, asked = await past_of(connection, bank, record_id)
-    punches = [shaped(scan, Punch) for scan in scans]
+    punches = msgspec.convert(scans, list[Punch], from_attributes=True)
     return give(OwnRecord(record=shaped(row, Record), punches=punches, history=history, inquiries=asked))
 
 

@@ -189,9 +189,9 @@ async def kiosk_board(request: AnyRequest) -> Response[Any]:
     bank, kiosk = bank_of(request), kiosk_of(request)
     now = bank.clock()
     async with bank.engine.connect() as connection:
-        rows = await presence.who_is_in(connection, bank.book_id, kiosk.station_id)
+        rows = (await presence.who_is_in(connection, bank.book_id, kiosk.station_id, limit=500)).rows
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in rows])
-        planned = await shifts.planned(connection, bank.book_id, kiosk.station_id, since=now)
+        planned = (await shifts.planned(connection, bank.book_id, kiosk.station_id, since=now)).rows
         zone = await purses.time_zone(connection, bank.book_id)
     people = [
         KioskPresent(name=catalogue.masked(names.get(row.member_id, "?")), started_at=row.started_at) for row in rows

@@ -104,6 +104,7 @@ class Punch(Answered, frozen=True):
     occurred_at: datetime
     holds: list[str]
     reason: str | None
+    """Why a manager entered it; null for what was scanned, and where the member was erased."""
 
 
 class Step(Answered, frozen=True):
@@ -209,11 +210,11 @@ async def evidence(request: AnyRequest, record_id: FromPath[UUID]) -> Response[A
     bank, actor_id = bank_of(request), member_of(request).member_id
     async with bank.engine.begin() as connection:
         row = await records.to_decide(connection, bank.book_id, record_id, actor_id=actor_id, now=bank.clock())
-        scans = await records.punches(connection, bank.book_id, record_id)
+        scans = await records.punches(connection, bank.book_id, record_id, bank.keys)
         history, asked = await past_of(connection, bank, record_id)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id])
         await readings.note(connection, bank.book_id, actor_id, [row.member_id], "record", bank.clock())
-    punches = [shaped(scan, Punch) for scan in scans]
+    punches = msgspec.convert(scans, list[Punch], from_attributes=True)
     return give(Evidence(record=seen(row, names), punches=punches, history=history, inquiries=asked))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response
 from litestar.params import FromPath
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from api.auth import member_of
 from api.rest.deeds import Doing, doing
@@ -34,6 +34,8 @@ from timebank.records import QUEUE_ROLES
 
 # Five minutes' worth, so that a short loss of the network is not seen on the screen.
 SLOTS_AHEAD = 15
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
 
 
 class Station(Answered, frozen=True):
@@ -100,6 +102,8 @@ class NewStation(Body, frozen=True):
     """The longest stay that closes by itself."""
     number: Annotated[int, Meta(ge=1, le=1048575)] | None = None
     """Printed on posters; without one, the next free."""
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
 
 
 class OpenedStation(Answered, frozen=True):
@@ -134,6 +138,8 @@ class StationWithDevices(Answered, frozen=True):
     organising_unit: str
     person_in_charge: str
     cap_minutes: int
+    latitude: float | None
+    longitude: float | None
     state: str
     created_at: datetime
     devices: list[Device]
@@ -153,6 +159,9 @@ class StationChanges(Body, frozen=True):
     organising_unit: ShortText | None = None
     person_in_charge: ShortText | None = None
     cap_minutes: Annotated[int, Meta(ge=1, le=1440)] | None = None
+    latitude: Latitude | UnsetType | None = UNSET
+    """In degrees, with `longitude`; null takes the position away."""
+    longitude: Longitude | UnsetType | None = UNSET
 
 
 class StationState(Body, frozen=True):

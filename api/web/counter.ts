@@ -19,7 +19,8 @@ function ready(): void {
   field()?.focus({ preventScroll: true });
 }
 
-async function visit(address: string, options?: RequestInit): Promise<void> {
+// `scanned` is what is looked up: without an answer it stands in the field again.
+async function visit(address: string, options?: RequestInit, scanned = ""): Promise<void> {
   underWay = true;
   main().setAttribute("aria-busy", "true");
   try {
@@ -38,7 +39,7 @@ async function visit(address: string, options?: RequestInit): Promise<void> {
     const result = page()?.querySelector<HTMLElement>("[data-counter]")?.dataset.counter;
     if (result) signal(result !== "stop");
   } catch {
-    lost(options ? null : new URL(address).searchParams.get("code"));
+    lost(scanned);
   } finally {
     underWay = false;
     main().removeAttribute("aria-busy");
@@ -53,7 +54,7 @@ async function visit(address: string, options?: RequestInit): Promise<void> {
 }
 
 // The same form, with the same id, goes out again at the next Enter.
-function lost(code: string | null): void {
+function lost(code: string): void {
   const here = page();
   if (!here) return;
   const notice = here.querySelector<HTMLElement>("[data-lost]");
@@ -81,7 +82,7 @@ document.addEventListener("submit", (event) => {
   const values = new URLSearchParams();
   for (const [name, value] of new FormData(form)) values.append(name, String(value));
   if (scan && scanned) scan.value = "";
-  if (form.method === "post") void visit(form.action, { method: "POST", body: values });
+  if (form.method === "post") void visit(form.action, { method: "POST", body: values }, values.has("id") ? "" : scanned);
   else void visit(`${form.action}?${values}`);
 });
 
@@ -104,7 +105,7 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "Enter") {
     if (!at.closest("input, select, textarea, button, a, summary")) {
       event.preventDefault();
-      if (scan.form?.method === "post" || scan.value) scan.form?.requestSubmit();
+      if (!scan.required || scan.value) scan.form?.requestSubmit();
     }
   } else if (event.key.length === 1 && event.key !== " " && !at.matches("input, select, textarea")) {
     scan.focus();

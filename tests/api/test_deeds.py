@@ -46,6 +46,7 @@ def station_body(town: Town, person: Person, **more: Any) -> dict[str, Any]:
 
 async def test_a_station_is_opened_once_and_its_id_is_not_for_another(town: Town, admin: Person) -> None:
     body = station_body(town, admin)
+    town.watch.move(seconds=1)
     first = await admin.send("/api/v1/stations", body)
     again = await admin.send("/api/v1/stations", body)
     assert first.status_code == again.status_code == 201

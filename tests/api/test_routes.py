@@ -113,6 +113,7 @@ def test_the_table_is_reviewed_here_too() -> None:
         "GET /offline",
         "GET /outbox.json",
         "GET /service-worker.js",
+        "GET /scanned",
         "GET /sign-in",
         "GET /static/{digest}/{name}",
         "GET /trust",

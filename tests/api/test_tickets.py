@@ -122,8 +122,8 @@ async def test_a_scan_over_an_open_line_is_sent_to_https(build: Build) -> None:
 async def test_pages_carry_the_ticket_through_signing_in(town: Town) -> None:
     member_id = await town.join("林一")
     person, scanned_at = town.stranger(), town.watch.now
-    page = await person.get(f"/K/{town.code()}")
-    assert page.status_code == 200
+    page = await person.get(f"/K/{town.code()}", follow_redirects=True)
+    assert (page.status_code, str(page.url)) == (200, f"{person.address}/scanned?scanned=1")
     # A stranger learns nothing of the station.
     assert town.city.station.name_zh not in page.text
     assert town.city.station.name_en not in page.text

@@ -291,8 +291,9 @@ async def test_posters_and_cards_tell_a_stranger_nothing(town: Town, manager: Pe
     card = await card_of(person)
     stranger = town.stranger()
     for code in (poster, card):
-        page = await stranger.get(code)
-        assert page.status_code == 200
+        page = await stranger.get(code, follow_redirects=True)
+        assert (page.status_code, page.url.path) == (200, "/scanned")
+        assert not is_shown(code, page)
         for secret in ("林", town.city.station.name_zh, town.city.station.name_en):
             assert secret not in page.text
         assert (await stranger.get(code[:-1] + ("0" if code[-1] != "0" else "1"))).status_code == 422
@@ -336,13 +337,50 @@ async def test_a_late_code_on_pages(town: Town, person: Person) -> None:
     code = town.code()
     town.watch.move(hours=1)
     opened = await person.get(f"/K/{code}")
-    assert opened.headers["location"] == f"/check-in/late?code={code}"
+    assert opened.headers["location"] == "/check-in/late?scanned=1"
     done = await post(person, opened.headers["location"], "/check-in", kind="in", code=code, late="1")
     page = (await person.get(done.headers["location"])).text
     assert "签到成功" in page
     assert (await town.stranger().get(f"/K/{code}")).status_code == 410
     town.watch.move(hours=72)
     assert (await person.get(f"/K/{code}")).status_code == 410
+
+
+def is_shown(code: str, answer: Any) -> bool:
+    """Whether a code, whole or bare, stands in the address that it led to."""
+    return code.rpartition("/")[2].upper() in str(answer.url).upper()
+
+
+async def test_no_code_stays_in_the_address(town: Town, manager: Person, person: Person) -> None:
+    poster = (await manager.send(desk(town, "/posters"), {"id": manager.new_id()})).json()["code"]
+    card, rotating = await card_of(await town.volunteer()), f"/K/{town.code()}"
+    clerk = await town.member(town.city.clerk_id)
+    redemption = f"/R/{codes.redemption_code(town.bank.keys.redemption, 7)}"
+    for who, code, path in (
+        (person, poster, "/check-in/digits"),
+        (person, card, "/check-in/door"),
+        (person, rotating, "/check-in"),
+        (person, redemption, "/scanned"),
+        (clerk, redemption, "/counter"),
+        (clerk, f"/counter?code={redemption}", "/counter"),
+    ):
+        page = await who.get(code, follow_redirects=True)
+        assert (page.status_code, page.url.path) == (200, path), code
+        assert not is_shown(code, page)
+        # Who comes by another way finds nothing that was scanned before.
+        assert code.rpartition("/")[2] not in (await who.get(path)).text
+    # Who signs in afterwards goes on with what was scanned before.
+    stranger = town.stranger()
+    for code, path in ((poster, "/check-in/digits"), (card, "/check-in/door"), (redemption, "/counter")):
+        await stranger.get(code)
+        if stranger.member_id is None:
+            await stranger.sign_in(town.city, town.city.clerk_id)
+        page = await stranger.get("/scanned", follow_redirects=True)
+        assert page.url.path == path
+    stranger.client.cookies.set("scanned", "card:%00%FF")
+    assert (await stranger.get("/check-in/door?scanned=1")).status_code == 200
+    stranger.client.cookies.set("scanned", "nothing")
+    assert (await stranger.get("/scanned")).headers["location"] == "/"
 
 
 async def test_the_desk_on_pages(town: Town, manager: Person, person: Person) -> None:

@@ -121,7 +121,7 @@ def test_two_enters_and_scans_in_a_row(service: Service, opened: Open, clerk: Pa
         for (const code of codes) {
             const field = document.querySelector("[data-scan]");
             field.value = code;
-            if (code || field.form.method === "post") field.form.requestSubmit();
+            if (code || !field.required) field.form.requestSubmit();
             else field.form.dispatchEvent(new SubmitEvent("submit", { bubbles: true, cancelable: true }));
         }
     }"""
@@ -148,11 +148,11 @@ def test_without_a_network_the_same_is_sent_again(service: Service, opened: Open
     lost = clerk.locator("[data-lost]")
     expect(lost).to_be_hidden()
 
-    clerk.route("**/counter?*", lambda route: route.abort())
+    clerk.route("**/counter", lambda route: route.abort())
     type_code(clerk, digits)
     expect(lost).to_be_visible()
     expect(clerk.locator("#code")).to_have_value(digits)
-    clerk.unroute("**/counter?*")
+    clerk.unroute("**/counter")
     clerk.keyboard.press("Enter")
     expect(clerk.locator(FOUND)).to_contain_text(digits)
 

@@ -1,6 +1,7 @@
 """What members see of rewards and clerks of codes."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,11 +11,13 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import MORNING, City, build_city
+from tests.timebank.acting import earn, no_draw, redeem
+from tests.timebank.acting import one as act
 from timebank import catalogue, codes, counter, members, rewards
 from timebank.errors import NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
-from timebank.tables import redemption
+from timebank.tables import member, redemption
 
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -52,6 +55,31 @@ async def offered(
     found, following = await catalogue.offers(connection, city.book_id, member_id, points=points, zone=ZONE, now=now)
     assert following is None
     return found
+
+
+# What stands against redeeming, in the order of the reference.
+ORDER = ("member_suspended", "limit_reached", "out_of_stock", "points_short")
+
+
+@pytest.mark.parametrize("faults", list(combinations(ORDER, 2)) + [(code,) for code in ORDER], ids=str)
+async def test_of_two_reasons_the_shelf_says_what_redeeming_would(
+    connection: AsyncConnection, city: City, faults: tuple[str, ...]
+) -> None:
+    await no_draw(connection, city)
+    (one,) = await city.add_members(connection, 1)
+    if "points_short" not in faults:
+        await earn(connection, city, one, 120)
+    limit = {"limit_pieces": 1, "limit_period": "ever"} if "limit_reached" in faults else {}
+    reward_id = await city.add_reward(connection, stock=0 if "out_of_stock" in faults else 5, **limit)
+    if limit:
+        await hold(connection, city, one, reward_id)
+    if "member_suspended" in faults:
+        await connection.execute(update(member).where(member.c.id == one).values(state="suspended"))
+    now = MORNING + timedelta(days=2)
+    points = 0 if "points_short" in faults else 120
+    (offer,) = await offered(connection, city, one, points=points, now=now)
+    answer = await act(connection, city, redeem(city, one, reward_id), now)
+    assert offer.refusal == answer.code == faults[0]
 
 
 async def test_offers_are_those_of_the_regions_above_home(connection: AsyncConnection, city: City) -> None:

@@ -84,7 +84,7 @@ async def test_sent_twice_it_is_one_and_an_id_means_one_thing(connection: AsyncC
     assert await issued(connection, city, member_id, id=id) == await issued(connection, city, member_id, id=id) == id
     with pytest.raises(NotFound):
         await issued(connection, city, member_id, id=id, period=Period(date(2026, 3, 1), None))
-    assert [row.id for row in await service_certificates.mine(connection, city.book_id, member_id)] == [id]
+    assert [row.id for row in (await service_certificates.mine(connection, city.book_id, member_id)).rows] == [id]
 
 
 async def test_nothing_to_certify_and_too_much(
@@ -119,7 +119,7 @@ async def test_a_correction_turns_it_and_a_new_one_stands(
     new = await issued(connection, city, member_id)
     found = await own(connection, city, new, member_id)
     assert (found.stands, found.minutes) == (True, 30 + (minutes or 0))
-    rows = await service_certificates.mine(connection, city.book_id, member_id)
+    rows = (await service_certificates.mine(connection, city.book_id, member_id)).rows
     assert {row.id: row.stands for row in rows} == {old: False, new: True}
 
 

@@ -426,7 +426,7 @@ async def test_every_line_of_the_holds_waits_for_a_person_and_says_why(door: Doo
     who = {"actor_id": city.manager_id, "now": EVENING}
     page = await records.queue(door.connection, city.book_id, **who)
     waiting = {row.id: (row.holds, row.clear) for row in page.rows}
-    lost = {row.id: row.holds for row in await astray.queue(door.connection, city.book_id, **who)}
+    lost = {row.id: row.holds for row in (await astray.queue(door.connection, city.book_id, **who)).rows}
     assert lost.get(id) == [hold] if hold in astray.HOLDS else waiting.get(id) == ([hold], False)
     short, long = HOLDS[hold], [words.of(words.HOLDS, language(tag), hold) for tag in ("zh-CN", "en")]
     assert len({*short, *long}) == 4

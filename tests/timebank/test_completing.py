@@ -79,7 +79,7 @@ async def test_a_late_check_out_completes_the_record_that_waits(
         {"ends_at": (MORNING + 4 * HOUR).isoformat(), "minutes": 0},
         {"ends_at": LEFT.isoformat(), "minutes": 120},
     )
-    assert await astray.queue(connection, city.book_id, actor_id=city.manager_id, now=CLOSED + HOUR) == []
+    assert (await astray.queue(connection, city.book_id, actor_id=city.manager_id, now=CLOSED + HOUR)).rows == []
     answer = await done(connection, city, verify(city, id), CLOSED + 2 * HOUR)
     assert (answer.data["credited_minutes"], answer.data["points"]) == (120, 120)
 

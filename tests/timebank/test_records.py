@@ -137,12 +137,12 @@ async def test_what_is_decided_leaves_the_queue(connection: AsyncConnection, cit
 async def test_evidence_comes_in_order(connection: AsyncConnection, city: City) -> None:
     (one,) = await city.add_members(connection, 1)
     record_id = await serve(connection, city, one)
-    found = await records.punches(connection, city.book_id, record_id)
+    found = await records.punches(connection, city.book_id, record_id, city.keys)
     assert [(row.kind, row.source, row.occurred_at) for row in found] == [
         ("in", "live", MORNING),
         ("out", "live", MORNING + timedelta(hours=2)),
     ]
-    assert await records.punches(connection, city.book_id, city.new_id()) == []
+    assert await records.punches(connection, city.book_id, city.new_id(), city.keys) == []
 
 
 async def test_pages_follow_each_other(connection: AsyncConnection, city: City) -> None:

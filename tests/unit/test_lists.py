@@ -17,6 +17,14 @@ WHOLE = {
     "/api/v1/admin/rewards/{reward_id:uuid}": "one reward with its places",
     "/api/v1/stations/{station_id:uuid}": "one station with its devices",
     "/api/v1/stations/{number:int}/codes": "five minutes of one screen",
+    "/api/v1/me/consents": "the few purposes that there are",
+    "/api/v1/me/data": "everything about one person, to be taken away",
+    "/api/v1/me/looks": "the latest; all of them are in `/api/v1/me/data`",
+    "/api/v1/certificates/{certificate_id:uuid}": "one certificate with its records",
+    "/api/v1/certificate-checks/{code:str}": "one certificate with its records",
+    "/api/v1/stations/{number:int}/report": "the sums of one month",
+    "/api/v1/kiosk": "what one tablet shows at once: who is in, and today's shifts",
+    "/api/v1/kiosk/keys": "the keys of one day",
     "/api/v1/errors": "the codes of this version, the same for everybody",
 }
 
