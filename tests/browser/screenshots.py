@@ -171,7 +171,7 @@ def manager(camera: Photographer, page: Page) -> None:
     camera.go(page, "/stations", "manager-stations")
     camera.go(page, "/stations/1/screen", "manager-screen")
     camera.go(page, "/queue", "manager-queue")
-    page.locator("main a[href^='/queue/']").last.click()
+    page.locator("main a[href^='/queue/']:not([href*='/scans/'])").last.click()
     camera.take(page, "manager-decide")
     page.locator("input[value=reject]").check()
     page.click("main form button")
