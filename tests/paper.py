@@ -2,10 +2,13 @@
 
 import io
 import re
+import tempfile
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import typst
 import zxingcpp
 from PIL import Image
 
@@ -18,6 +21,22 @@ HOSTILE = '#panic("x") $x^2$ @ref \\ \' <b> *b* _i_ `c` // /* #{ } [ ] ~ -- " éª
 def pictures(sheet: str, data: Mapping[str, Any], **how: Any) -> list[Image.Image]:
     """Every page of a sheet as a printer would draw it."""
     return [Image.open(io.BytesIO(page)) for page in press.typeset(sheet, data, form="png", **how)]
+
+
+def pages_of(pdf: bytes) -> list[Image.Image]:
+    """Every page of a PDF as a printer would draw it, whoever made it."""
+    found: list[Image.Image] = []
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "paper.pdf").write_bytes(pdf)
+        while True:
+            sheet = f'#set page(width: auto, height: auto, margin: 0pt)\n#image("/paper.pdf", page: {len(found) + 1})'
+            try:
+                picture = typst.compile(sheet.encode(), root=folder, format="png", ppi=200)
+            except typst.TypstError:
+                # There is no such page.
+                assert found
+                return found
+            found.append(Image.open(io.BytesIO(picture)))
 
 
 def codes_on(picture: Image.Image) -> list[str]:

@@ -61,7 +61,7 @@ async def own_page(
         rows=[(row, certificate_paper.number_words(row.number)) for row in page.rows],
         following=page.following,
         choices=[
-            (spoken.gettext("This year"), year.since, year.until, uuid7(now)),
+            (spoken.gettext("This year"), year.since, today, uuid7(now)),
             (spoken.gettext("Last year"), before.since, before.until, uuid7(now)),
             (spoken.gettext("Everything"), "", "", uuid7(now)),
         ],

@@ -43,6 +43,9 @@ def hours(spoken: Language, minutes: int) -> str:
 def declared(spoken: Language, certificate: Certificate, name: str) -> str:
     """The sentence that certifies."""
     first, last = certificate.days
+    if certificate.period.until:
+        # Of days to come nothing can be said.
+        last = min(certificate.period.until, spoken.to_day(certificate.issued_at))
     count = len(certificate.lines)
     return spoken.translations.ngettext(
         "This is to certify that %(name)s took part in voluntary service %(count)s time between %(first)s and %(last)s,"
@@ -54,7 +57,7 @@ def declared(spoken: Language, certificate: Certificate, name: str) -> str:
         "name": name,
         "count": spoken.number(count),
         "first": spoken.day(certificate.period.since or first),
-        "last": spoken.day(certificate.period.until or last),
+        "last": spoken.day(last),
         "hours": hours(spoken, certificate.minutes),
     }
 

@@ -11,6 +11,8 @@ document.addEventListener("submit", (event) => {
   }
   if (form.method === "post") {
     form.dataset.sent = "yes";
+    // Only what takes long enough to be seen turns.
+    setTimeout(() => form.dataset.sent && event.submitter?.setAttribute("aria-busy", "true"), 300);
     for (const button of form.querySelectorAll("button")) button.setAttribute("aria-disabled", "true");
   }
 });
@@ -19,7 +21,10 @@ document.addEventListener("submit", (event) => {
 addEventListener("pageshow", () => {
   for (const form of document.forms) {
     delete form.dataset.sent;
-    for (const button of form.querySelectorAll("button")) button.removeAttribute("aria-disabled");
+    for (const button of form.querySelectorAll("button")) {
+      button.removeAttribute("aria-disabled");
+      button.removeAttribute("aria-busy");
+    }
   }
 });
 

@@ -14,7 +14,7 @@ from api.paper import press
 from tests.api.people import Person, Town, problem
 from tests.api.test_paper import form, is_paper
 from tests.earning import correct, verified
-from tests.paper import HOSTILE, characters, codes_on, pictures
+from tests.paper import HOSTILE, characters, codes_on, pages_of, pictures
 from timebank import service_certificates
 from timebank.ids import uuid7
 from timebank.periods import EVER
@@ -73,7 +73,7 @@ async def test_the_paper_says_what_the_check_says(town: Town, person: Person) ->
     found = await issued(town, person)
     spoken = language("zh-CN")
     data = certificate_paper.data(town.bank, spoken, found, "林一")
-    (page,) = pictures("certificate", data)
+    (page,) = pages_of((await person.get(f"/certificates/{found.id}/paper.pdf")).content)
     (text,) = codes_on(page)
     assert text == f"{town.bank.settings.address}{certificate_paper.path_of(town.bank, found)}".upper()
     (pdf,) = press.typeset("certificate", data)

@@ -16,7 +16,7 @@ from api.paper import cards, poster, press, slip
 from tests.api.people import Person, Town
 from tests.earning import verified
 from tests.factories import MORNING
-from tests.paper import HOSTILE, characters, codes_on, pictures
+from tests.paper import HOSTILE, characters, codes_on, pages_of, pictures
 from timebank import card_sheets, codes
 from timebank.errors import Busy
 from timebank.explain import Balance, PurseView
@@ -82,6 +82,8 @@ async def test_a_station_prints_its_poster(town: Town) -> None:
     assert f"{path}/poster.pdf" in (await manager.get(f"{path}/paper")).text
     pdf = is_paper(await manager.get(f"{path}/poster.pdf"), f"poster-{town.city.station.number}-1")
     assert set("试验志愿服务站") <= characters(pdf)
+    (page,) = pages_of(pdf)
+    assert codes_on(page) == [poster.address(town.bank, town.city.station.number, 1)]
 
 
 async def test_cards_for_a_list_are_made_once_and_printed_together(town: Town) -> None:
@@ -151,7 +153,10 @@ async def test_a_balance_is_printed_by_its_owner_and_at_the_desk(town: Town) -> 
     # A card of one's own.
     assert (await person.get("/card.pdf")).status_code == 404
     await person.send("/api/v1/card", {"id": person.new_id()})
-    assert set("林一") <= characters(is_paper(await person.get("/card.pdf"), "card"))
+    pdf = is_paper(await person.get("/card.pdf"), "card")
+    assert set("林一") <= characters(pdf)
+    code = (await person.get("/api/v1/card")).json()["code"]
+    assert [codes_on(page) for page in pages_of(pdf)] == [[f"{town.bank.settings.address}{code}".upper()]]
 
 
 async def test_the_press_takes_no_more_than_it_can_print(monkeypatch: pytest.MonkeyPatch) -> None:

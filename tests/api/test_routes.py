@@ -107,6 +107,7 @@ def test_the_table_is_reviewed_here_too() -> None:
         "GET /api/v1/errors",
         "GET /api/v1/errors/{code}",
         "GET /api/v1/openapi.json",
+        "GET /design",
         "GET /health/live",
         "GET /health/ready",
         "GET /kiosk",

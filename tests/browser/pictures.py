@@ -19,6 +19,15 @@ def keep_picture(page: Page, name: str) -> None:
         save_small(page.screenshot(), FOLDER / f"{name}.png")
 
 
+def keep_sheet(sheet: Image.Image, name: str, pixels: tuple[int, int]) -> None:
+    """Save a sheet of paper for the docs, no larger than `pixels`, when TIMEBANK_PICTURES=1 asks for it."""
+    if os.environ.get("TIMEBANK_PICTURES") == "1":
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        smaller = sheet.convert("RGB")
+        smaller.thumbnail(pixels, Image.Resampling.LANCZOS)
+        smaller.quantize(COLOURS, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
+
+
 def save_small(png: bytes, path: Path) -> None:
     """A picture with a palette, a third of the size."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")

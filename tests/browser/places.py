@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from playwright.sync_api import Page
 
 PAGES: dict[str | None, list[str]] = {
-    None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/V/0", "/kiosk", "/nowhere"],
+    None: ["/", "/sign-in", "/sign-in?by=code", "/R/0", "/V/0", "/design", "/kiosk", "/nowhere"],
     "volunteer": [
         "/",
         "/card",
@@ -25,6 +25,7 @@ PAGES: dict[str | None, list[str]] = {
     "manager": [
         "/",
         "/stations",
+        "/stations/1",
         "/stations/1/paper",
         "/stations/1/report",
         "/stations/1/screen",

@@ -3,19 +3,39 @@
 `python -m tests.browser.screenshots DIRECTORY` opens a demo bank for each language and lives through a few days in it.
 """
 
+import re
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page
 
+from api.guards import ACCESS
 from tests.browser.bank import Service, started
 from tests.browser.people import DESK, PHONE, Watched, launched, read_picture
+from tests.browser.pictures import keep_picture, keep_sheet
+from tests.browser.places import PAGES, visit
 from tests.browser.scanning import press
+from tests.paper import pages_of
 from tests.tools import find_chromium
 
 LANGUAGES = ("zh-CN", "en")
 SIZES = {"phone": PHONE, "desk": DESK}
+# What docs/images keeps where TIMEBANK_PICTURES=1 asks for it: by the name here, of which size, and its name there.
+IN_DOCS = {
+    "stranger-certificate-stands": ("phone", "certificate-check"),
+    "manager-desk": ("desk", "desk"),
+    "clerk-found": ("phone", "counter"),
+    "admin-overview": ("desk", "office"),
+    "tour-auditor-admin-trail": ("desk", "trail"),
+}
+SHEETS_IN_DOCS = {"paper-certificate": "certificate", "paper-poster": "poster"}
+GUIDES_SPEAK = "en"
+SHEET_PIXELS = (520, 740)
+# What is no page, and pages that only lead on to another one.
+NO_PAGES = ("/api/", "/health/", "/metrics", "/static/")
+LED_ON = ("/K/{code}", "/S/{code}", "/C/{code}", "/R/{code_text}", "/rewards/{reward_id}/picture/{digest}")
 # Somebody who has not served yet, and a clerk without a counter.
 NEWCOMER, NEW_CLERK = "13900000091", "13900000092"
 PASSWORD = "willow-by-the-river"
@@ -27,12 +47,17 @@ class Photographer:
     def __init__(self, browser: Browser, service: Service, language: str, folder: Path) -> None:
         self.browser, self.service, self.language, self.folder = browser, service, language, folder
         self.count = 0
+        self.seen: set[str] = set()
 
     def take(self, page: Page, name: str) -> None:
         """The whole page, on a phone and on a desk."""
         self.count += 1
+        self.seen.add(urlsplit(page.url).path)
         for size, viewport in SIZES.items():
             page.set_viewport_size(viewport)
+            kept_size, kept_name = IN_DOCS.get(name, ("", ""))
+            if size == kept_size and self.language == GUIDES_SPEAK:
+                keep_picture(page, f"{kept_name}-{self.language}")
             # A window as high as the page: what sticks to its foot then stands at the end, not across the middle.
             height = page.evaluate("document.documentElement.scrollHeight")
             page.set_viewport_size({**viewport, "height": max(viewport["height"], height)})
@@ -56,6 +81,17 @@ class Photographer:
         """Open a page and take it."""
         page.goto(self.service.address + path)
         self.take(page, name)
+
+    def keep_paper(self, page: Page, path: str, name: str) -> None:
+        """Every sheet of a PDF, as it is printed."""
+        self.count += 1
+        self.seen.add(path)
+        pdf = page.request.get(self.service.address + path)
+        assert pdf.ok, (path, pdf.status)
+        for number, sheet in enumerate(pages_of(pdf.body()), start=1):
+            if number == 1 and name in SHEETS_IN_DOCS and self.language == GUIDES_SPEAK:
+                keep_sheet(sheet, f"{SHEETS_IN_DOCS[name]}-{self.language}", SHEET_PIXELS)
+            sheet.save(self.folder / f"{self.count:02d}-{name}-{self.language}-sheet{number}.png")
 
 
 def stranger(camera: Photographer, code: str) -> None:
@@ -256,8 +292,75 @@ def later(camera: Photographer, page: Page) -> None:
     camera.go(page, "/statement", "volunteer-statement-later")
 
 
-def all_pictures(browser: Browser, service: Service, language: str, folder: Path) -> int:
-    """Live through the days, and take everything on the way. Answers how many pages were taken."""
+def paper(camera: Photographer, volunteer: Page, manager: Page) -> None:
+    """What is printed, and the public check of a certificate, before and after one of its records was corrected."""
+    volunteer.goto(f"{camera.service.address}/card")
+    volunteer.click("form[action='/card'] button")
+    volunteer.goto(f"{camera.service.address}/certificates")
+    volunteer.click("form[action='/certificates'] button")
+    camera.take(volunteer, "volunteer-certificate-issued")
+    for path in ("/card.pdf", "/statement/slip.pdf"):
+        camera.keep_paper(volunteer, path, f"paper{path.replace('/', '-').removesuffix('.pdf')}")
+    sheet = volunteer.locator("a[href$='/paper.pdf']").first.get_attribute("href")
+    camera.keep_paper(volunteer, str(sheet), "paper-certificate")
+    (issued,) = volunteer.request.get(f"{camera.service.address}/api/v1/certificates").json()["certificates"]
+    whole = volunteer.request.get(f"{camera.service.address}/api/v1/certificates/{issued['id']}").json()
+    camera.go(camera.person().page(), whole["code"], "stranger-certificate-stands")
+    camera.go(manager, "/stations/1", "manager-desk")
+    manager.goto(f"{camera.service.address}/stations/1/paper")
+    manager.click("form[action$='/poster'] button")
+    camera.take(manager, "manager-paper")
+    camera.keep_paper(manager, "/stations/1/poster.pdf", "paper-poster")
+    camera.keep_paper(manager, "/stations/1/report.pdf", "paper-report")
+
+
+def aside(camera: Photographer, volunteer: Page, manager: Page) -> None:
+    """Pages that stand behind others."""
+    manager.goto(f"{camera.service.address}/stations/1/screen")
+    code = scan(manager)
+    camera.service.pass_time(minutes=30)
+    volunteer.goto(code)
+    camera.take(volunteer, "volunteer-scanned-late")
+    for path in ("/check-in/door", "/statement/print"):
+        camera.go(volunteer, path, f"volunteer{path.replace('/', '-')}")
+    volunteer.goto(f"{camera.service.address}/records")
+    volunteer.locator("main .rows a").first.click()
+    camera.take(volunteer, "volunteer-record")
+    manager.goto(f"{camera.service.address}/queue")
+    manager.locator("main a[href^='/queue/scans/']").first.click()
+    camera.take(manager, "manager-scan-astray")
+    manager.goto(f"{camera.service.address}/queue")
+    manager.locator("main a[href^='/queue/']:not([href*='/scans/'])").first.click()
+    manager.locator("main a[href$='/statement']").first.click()
+    camera.take(manager, "manager-where-points-come-from")
+    page = camera.person().sign_in("admin")
+    camera.go(page, "/admin/policy/new", "admin-new-rules")
+    page.goto(f"{camera.service.address}/admin/members")
+    page.locator("main tbody a").first.click()
+    page.locator("main a[href$='/merge']").click()
+    camera.take(page, "admin-merge")
+
+
+def tour(camera: Photographer) -> None:
+    """Every page that a role has, once more and whole, as the tests visit them."""
+    for role in PAGES:
+        person = camera.person()
+        page = person.sign_in(role) if role else person.page()
+        for path in visit(page, camera.service.address, role):
+            shown = urlsplit(path).path.strip("/") or "home"
+            camera.take(page, f"tour-{role or 'stranger'}-{re.sub(r'[^a-z]+', '-', shown)[:40].strip('-')}")
+
+
+def unseen(seen: set[str]) -> list[str]:
+    """The pages of the table of guards that no picture shows."""
+    pages = [route.removeprefix("GET ") for route in ACCESS if route.startswith("GET ")]
+    pages = [page for page in pages if not page.startswith(NO_PAGES) and page not in LED_ON and "." not in page]
+    patterns = {page: re.compile(re.sub(r"\{\w+\}", "[^/]+", page)) for page in pages}
+    return [page for page, pattern in patterns.items() if not any(pattern.fullmatch(path) for path in seen)]
+
+
+def all_pictures(browser: Browser, service: Service, language: str, folder: Path) -> Photographer:
+    """Live through the days, and take everything on the way."""
     camera = Photographer(browser, service, language, folder)
     for phone, name in ((NEWCOMER, "锦小柳"), (NEW_CLERK, "锦小杨")):
         service.run("user", "add", "--name", name, "--phone", phone, "--region", "360102002005", "--password", PASSWORD)
@@ -273,8 +376,11 @@ def all_pictures(browser: Browser, service: Service, language: str, folder: Path
     kiosk(camera)
     clerk(camera, code, digits)
     admin(camera)
+    paper(camera, phone, screen)
+    tour(camera)
+    aside(camera, phone, screen)
     later(camera, phone)
-    return camera.count
+    return camera
 
 
 def main() -> None:
@@ -289,8 +395,10 @@ def main() -> None:
                 tempfile.TemporaryDirectory(prefix="timebank-pictures-") as data,
                 started(Path(data) / "bank") as service,
             ):
-                count = all_pictures(browser, service, language, folder)
-                print(f"{language}: {count} pages, {len(SIZES)} pictures each, in {folder}", flush=True)
+                camera = all_pictures(browser, service, language, folder)
+                print(f"{language}: {camera.count} pages, {len(SIZES)} pictures each, in {folder}", flush=True)
+    if missing := unseen(camera.seen):
+        sys.exit(f"no picture shows {', '.join(missing)}")
 
 
 if __name__ == "__main__":
