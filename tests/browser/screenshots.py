@@ -246,6 +246,7 @@ def clerk(camera: Photographer, code: str, digits: str) -> None:
     page.select_option("#station", index=0)
     page.fill("#code", digits)
     page.press("#code", "Enter")
+    page.wait_for_selector("[data-counter=found]")
     camera.take(page, "clerk-found")
     page.click("[data-counter=found] form button")
     camera.take(page, "clerk-done")
