@@ -56,6 +56,7 @@ ACCESS: dict[str, Access] = {
     "POST /sign-in/code/check": ANYBODY,
     "POST /sign-out": ANYBODY,
     "POST /language": ANYBODY,
+    "POST /text-size": ANYBODY,
     "GET /trust": ANYBODY,
     "GET /trust/authority.crt": ANYBODY,
     "POST /demo/clock": ANYBODY,

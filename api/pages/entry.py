@@ -7,6 +7,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Redirect
 
+from api import text_size
 from api.auth import address_of, sign_in_with, sign_out_from, visitor_of
 from api.language import COOKIE, TAGS
 from api.pages import words
@@ -213,6 +214,18 @@ async def choose_language(request: AnyRequest) -> Redirect:
     return answer
 
 
+@post("/text-size", status_code=303)
+async def choose_size(request: AnyRequest) -> Redirect:
+    """Larger text, or smaller again, for this browser."""
+    form = await Form.of(request)
+    size = form.text("size")
+    if size not in text_size.SIZES:
+        raise Problem("invalid", {"field": "size", "reason": "unknown"})
+    answer = go(inside(form.text("next")))
+    answer.set_cookie(text_size.COOKIE, size, max_age=YEAR_SECONDS, path="/", httponly=True, samesite="lax")
+    return answer
+
+
 @post("/demo/clock", status_code=303)
 async def move_clock(request: AnyRequest) -> Redirect:
     """Move the clock of a demo ahead, so that a morning's service need not take a morning."""
@@ -233,5 +246,6 @@ handlers = [
     sign_in_by_code,
     sign_out,
     choose_language,
+    choose_size,
     move_clock,
 ]

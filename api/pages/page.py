@@ -12,7 +12,7 @@ from litestar.enums import MediaType
 from litestar.response import Redirect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api import content_policy
+from api import content_policy, text_size
 from api.auth import visitor_of
 from api.language import OWN_NAMES, TAGS, Language, language, mark
 from api.pages.assets import build_digest
@@ -72,6 +72,9 @@ class Frame:
     ways: Sequence[Way]
     other_language: str
     other_language_name: str
+    size: str
+    other_size: str
+    other_size_words: str
     today: date
     demo_time: datetime | None
     member_id: UUID | None
@@ -133,6 +136,7 @@ def frame(request: AnyRequest, way: str) -> Frame:
     bank = bank_of(request)
     spoken, now = speaker(request), bank.clock()
     other = next(tag for tag in TAGS if tag != spoken.tag)
+    size = text_size.chosen(request.cookies.get(text_size.COOKIE))
     found = ways(visitor.session, spoken)
     # The nearest place in the bar: a page below one of them belongs to it.
     nearest = max((each.href for each in found if f"{way}/".startswith(f"{each.href}/")), key=len, default=way)
@@ -144,6 +148,9 @@ def frame(request: AnyRequest, way: str) -> Frame:
         ways=found,
         other_language=other,
         other_language_name=OWN_NAMES[other],
+        size=size,
+        other_size=text_size.following(size),
+        other_size_words=spoken.gettext(text_size.WORDS[text_size.following(size)]),
         today=spoken.to_day(now),
         demo_time=now if bank.settings.demo else None,
         member_id=visitor.session.member_id if visitor.session else None,

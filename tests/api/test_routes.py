@@ -129,6 +129,7 @@ def test_the_table_is_reviewed_here_too() -> None:
         "POST /sign-in/code",
         "POST /sign-in/code/check",
         "POST /sign-out",
+        "POST /text-size",
     }
 
 
