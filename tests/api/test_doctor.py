@@ -57,7 +57,7 @@ def fresh_keys(data: Path) -> None:
 
 
 def rotate(data: Path) -> None:
-    Keys.load(data / "keys.json").rotated().save(data / "keys.json")
+    Keys.load(data / "keys.json").rotated(MORNING).save(data / "keys.json")
 
 
 def directory_in_place_of_keys(data: Path) -> None:
