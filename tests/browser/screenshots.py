@@ -33,9 +33,9 @@ IN_DOCS = {
 SHEETS_IN_DOCS = {"paper-certificate": "certificate", "paper-poster": "poster"}
 GUIDES_SPEAK = "en"
 SHEET_PIXELS = (520, 740)
-# What is no page, and pages that only lead on to another one.
+# What is no page, and pages that only lead on to another one, or are not there in a demo.
 NO_PAGES = ("/api/", "/health/", "/metrics", "/static/")
-LED_ON = ("/K/{code}", "/S/{code}", "/C/{code}", "/R/{code_text}", "/rewards/{reward_id}/picture/{digest}")
+LED_ON = ("/trust", "/K/{code}", "/S/{code}", "/C/{code}", "/R/{code_text}", "/rewards/{reward_id}/picture/{digest}")
 # Somebody who has not served yet, and a clerk without a counter.
 NEWCOMER, NEW_CLERK = "13900000091", "13900000092"
 PASSWORD = "willow-by-the-river"
@@ -114,6 +114,7 @@ def stranger(camera: Photographer, code: str) -> None:
     page.click("main a.button-main")
     camera.take(page, "stranger-scanned-sign-in")
     camera.go(page, "/nowhere", "stranger-not-found")
+    camera.go(page, "/offline", "stranger-without-a-network")
     page.goto(code[:-1] + ("0" if code[-1] != "0" else "1"))
     camera.take(page, "stranger-code-forged")
 
