@@ -28,6 +28,7 @@ COMMANDS = {
     "user": "people:user_group",
     "grant": "people:grant",
     "erase": "privacy:erase",
+    "import": "imports:import_file",
     "demo": "people:demo_group",
 }
 

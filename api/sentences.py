@@ -193,6 +193,17 @@ SENTENCES: dict[str, Sentence] = {
         "图片过大：文件不得超过 8 MB，且不得超过 4000 万像素。",
         "The picture is too large: at most 8 MB, and 40 million pixels.",
     ),
+    # Imports.
+    "sheet_unreadable": Sentence(
+        422,
+        "无法读取该表格文件（{reason}）：请用 XLSX、XLS 或 CSV。",
+        "This spreadsheet cannot be read ({reason}): use XLSX, XLS or CSV.",
+    ),
+    "import_columns": Sentence(
+        422,
+        "找不到以下内容对应的列：{fields}。表头为：{columns}。",
+        "No column says {fields}. The header says: {columns}.",
+    ),
 }
 
 # Why a value was refused: the `reason` in the data of `invalid`.
@@ -213,6 +224,11 @@ REASONS: dict[str, tuple[str, str]] = {
     "before_start": ("结束早于开始", "it ends before it starts"),
     "outside_parent": ("不在上级区域内", "it lies outside the region above"),
     "same": ("两者相同", "the two are the same"),
+    "damaged": ("文件已损坏", "it is damaged"),
+    "too_large": ("内容过多", "it holds too much"),
+    "no_text": ("不是表格或文本", "it is neither a spreadsheet nor text"),
+    "encoding": ("无法识别文字编码", "its encoding is not known"),
+    "sheet": ("没有这个工作表", "there is no such sheet"),
     "not_below_parent": ("级别不低于上级区域", "it does not stand below the region above"),
 }
 

@@ -44,6 +44,7 @@ FIXED = (
     "card",
     "door",
     "certificate",
+    "import",
 )
 PURPOSES = (*ROTATABLE, *FIXED)
 
@@ -150,6 +151,11 @@ class Keys:
     def address(self) -> bytes:
         """Keys the hash under which tries from one network address are counted."""
         return self.derive("address")
+
+    @cached_property
+    def rows(self) -> bytes:
+        """Keys the ids of imported rows, which follow from what the rows say of people."""
+        return self.derive("import")
 
     @cached_property
     def draw(self) -> bytes:

@@ -13,6 +13,7 @@
     unexpire      the reversal of expire   the correction; in its group
     fulfil        held        fulfilled    the hand-over, a command; the redemption where nobody hands over
     undo_fulfil   the reversal of a fulfil the hand-over
+    open_points   fund        purse        the row of an import
     merge         hours/purse hours/purse  the command and the account; a release or correction that comes later: it
 
 Ids follow from what is posted, so a record is credited once and a redemption ended once, whatever is sent again. What
@@ -20,8 +21,8 @@ comes here was decided under locks; each function posts all of a batch in one ca
 """
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+from datetime import date, datetime
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from sqlalchemy import select
@@ -39,6 +40,17 @@ SETTLED = (Outcome.ok, Outcome.already_posted)
 
 class Unpostable(RuntimeError):
     """The ledger refused what was decided under locks: a bug. Nothing of the batch may be committed."""
+
+
+class Opening(NamedTuple):
+    """Points that a member brings along, out of a fund. `source` says from where."""
+
+    id: UUID
+    member_id: UUID
+    fund_id: UUID
+    expires_on: date
+    points: int
+    source: dict[str, Any]
 
 
 class Left(NamedTuple):
@@ -122,6 +134,36 @@ async def merge(
     ]
     await post_all(connection, book_id, batch, now)
     return minutes, sum(each.points for each in full)
+
+
+async def open_points(
+    connection: AsyncConnection, book_id: int, openings: Sequence[Opening], now: datetime
+) -> list[bool]:
+    """Pay points that members bring along into purses of theirs; whether each was paid, or its fund is dry.
+
+    The members are locked. Raises Unpostable.
+    """
+    keys = [(each.member_id, each.fund_id, each.expires_on) for each in openings]
+    await purses.open_accounts(connection, book_id, member_ids=(), purses=keys)
+    batch = [
+        Transfer(
+            id=each.id,
+            debit_id=purses.fund_account(each.fund_id),
+            credit_id=purses.purse_account(*key),
+            unit=POINT,
+            amount=each.points,
+            code="open_points",
+            occurred_at=now,
+            source=each.source,
+        )
+        for each, key in zip(openings, keys, strict=True)
+    ]
+    paid = []
+    for wanted, outcome in zip(batch, await book.post(connection, book_id, batch, now), strict=True):
+        if outcome is not Outcome.below_floor:
+            require_settled(wanted, outcome)
+        paid.append(outcome is not Outcome.below_floor)
+    return paid
 
 
 async def fill_fund(

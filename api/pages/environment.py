@@ -16,6 +16,7 @@ from api.pages.assets import static
 FUND_LINES = {
     "fill_fund": mark("Put in"),
     "earn_points": mark("Paid for service"),
+    "open_points": mark("Opening points"),
     "reverse": mark("Correction"),
     "expire": mark("Expired"),
 }

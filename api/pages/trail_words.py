@@ -36,6 +36,8 @@ ACTIONS = {
     "region.add": mark("Region added"),
     "region.rename": mark("Region renamed"),
     "region.import": mark("Regions imported"),
+    "import.begin": mark("Import begun"),
+    "import.end": mark("Import ended"),
     "service_kind.add": mark("Kind of service added"),
     "service_kind.edit": mark("Kind of service changed"),
     "fund.add": mark("Fund set up"),

@@ -63,6 +63,7 @@ PERIODS = {
 LINES = {
     "earn_hours": mark("Service hours"),
     "earn_points": mark("Points for service"),
+    "open_points": mark("Brought along"),
     "hold": mark("Redemption"),
     "release": mark("Given back"),
     "expire": mark("Expired"),

@@ -3,6 +3,7 @@
 from timebank.tables.base import metadata
 from timebank.tables.certificates import certificate, certificate_record
 from timebank.tables.corrections import correction, inquiry
+from timebank.tables.imports import IMPORT_KINDS, import_row, import_run
 from timebank.tables.people import (
     CONSENT_PURPOSES,
     ROLES,
@@ -44,6 +45,7 @@ from timebank.tables.trail import audit_entry, command
 __all__ = [
     "CONSENT_PURPOSES",
     "GRADES",
+    "IMPORT_KINDS",
     "LEVELS",
     "PERIODS",
     "ROLES",
@@ -65,6 +67,8 @@ __all__ = [
     "fulfilment",
     "fulfilment_undo",
     "fund",
+    "import_row",
+    "import_run",
     "inquiry",
     "member",
     "metadata",

@@ -1,0 +1,105 @@
+"""`timebank import` at a terminal: what was understood is shown, what was refused is said, a report is left."""
+
+import asyncio
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from api import import_words
+from api.cli import main
+from api.commands import imports as commands
+from tests.factories import City, build_city
+from timebank.database import create_engine
+from timebank.imports import runs
+from timebank.imports.columns import FIELDS
+from timebank.keys import Keys
+
+PEOPLE = "姓名,手机号\n王芳,13955550001\n李明,１３９５５５５０００２\n赵一,12\n"
+HOURS = "姓名,手机号,日期,时长\n王芳,13955550001,2024年3月5日,2.5\n李明,,2024-3-6,1\n"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: Any, new_book: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A bank of its own, and files beside it."""
+    monkeypatch.setattr(commands.console, "width", 200)
+    keys = Keys.load_or_create(tmp_path / "keys.json")
+
+    async def build() -> City:
+        engine = create_engine(database.service_url)
+        async with engine.begin() as connection:
+            city = await build_city(connection, new_book, keys)
+            await city.grant(connection, city.manager_id, "admin", region_id=city.region_id)
+        await engine.dispose()
+        return city
+
+    city = asyncio.run(build())
+    (tmp_path / "people.csv").write_text(PEOPLE, encoding="gbk")
+    (tmp_path / "hours.csv").write_text(HOURS, encoding="utf-8")
+    return {
+        "TIMEBANK_DATA": str(tmp_path),
+        "TIMEBANK_DATABASE_URL": database.service_url,
+        "TIMEBANK_BOOK": str(new_book),
+        "PHONE": city.phones[city.manager_id],
+    }
+
+
+def run(settings: dict[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["import", *arguments], env=settings)
+
+
+def test_a_community_brings_its_people_and_their_hours(settings: dict[str, str], tmp_path: Path) -> None:
+    people, report = str(tmp_path / "people.csv"), tmp_path / "report.csv"
+    tried = run(settings, "members", people, "--dry-run", "--language", "zh", "--report", str(report))
+    assert tried.exit_code == 1, tried.output
+    for words in ("手机号", "name", "第4 行", "新增 2", "未导入 1", "没有写入任何内容"):
+        assert words in tried.output
+    with report.open(encoding="utf-8-sig", newline="") as lines:
+        assert [row[:4] for row in csv.reader(lines)] == [
+            ["row", "state", "code", "field"],
+            ["2", "added", "", ""],
+            ["3", "added", "", ""],
+            ["4", "refused", "invalid", "phone"],
+        ]
+    strict = run(settings, "members", people, "--strict", "--language", "en")
+    assert (strict.exit_code, "Nothing was written." in strict.output) == (1, True)
+    done = run(settings, "members", people, "--language", "en")
+    assert "added 2, there already 0, left out 0, refused 1" in done.output
+    again = run(settings, "members", people, "--language", "en")
+    assert "added 0, there already 2, left out 0, refused 1" in again.output
+
+    hours = [str(tmp_path / "hours.csv"), "--language", "en"]
+    assert "role_not_allowed" in run(settings, "hours", *hours).output
+    somebody = ["--as", settings["PHONE"]]
+    assert "station_unknown" in run(settings, "hours", *hours, *somebody).output
+    assert "not_found" in run(settings, "hours", *hours, *somebody, "--station", "99").output
+    assert "not_found" in run(settings, "hours", *hours, "--as", "13955559999").output
+    assert "not_found" in run(settings, "points", *hours, "--fund", "无", "--map", "时长=points").output
+    done = run(settings, "hours", *hours, *somebody, "--station", "1", "--strict")
+    assert done.exit_code == 0, done.output
+    assert "added 2" in done.output
+
+
+def test_what_is_no_list_of_people_says_so(settings: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("甲,乙\n1,2\n", encoding="utf-8")
+    (tmp_path / "broken.xlsx").write_bytes(b"PK\x03\x04")
+    for name, code in (("other.csv", "import_columns"), ("broken.xlsx", "sheet_unreadable")):
+        result = run(settings, "members", str(tmp_path / name))
+        assert result.exit_code == 1
+        assert code in result.output
+    assert "import_columns" in run(settings, "members", str(tmp_path / "people.csv"), "--map", "姓名=salary").output
+
+
+def test_every_kind_and_field_has_words() -> None:
+    assert set(import_words.KINDS) == set(runs.SETTLE) == set(FIELDS)
+    assert {field.name for fields in FIELDS.values() for field in fields} == set(import_words.FIELDS)
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(runs.__file__).parent.glob("*.py"))
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "imports.md").read_text(encoding="utf-8")
+    for code in import_words.ROW_CODES:
+        assert f'"{code}"' in source
+        assert f"`{code}`" in page
+    assert import_words.words_of("unreadable", "date", "zh") == "缺少或无法识别：日期"
+    assert import_words.words_of("invalid", "phone", "en") == "phone: invalid"
+    assert import_words.words_of("conflict", None, "en") == "conflict"
