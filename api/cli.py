@@ -21,6 +21,7 @@ COMMANDS = {
     "psql": "database:psql",
     "backup": "backup:make_backup",
     "restore": "backup:restore",
+    "restore-drill": "backup:restore_drill",
     "keys": "keys:keys_group",
     "book": "people:book_group",
     "fund": "people:fund_group",

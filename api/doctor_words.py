@@ -180,8 +180,22 @@ WORDS: dict[str, Words] = {
     "messages_printed": Words(
         "没有短信通道：验证码只打印在运行服务的终端里。",
         "No messages are sent: codes are printed where the service runs.",
-        "给成员设置密码，或由管理员当面转告验证码。",
-        "Give members passwords, or read the codes out to them.",
+        "设置 TIMEBANK_SMS_URL（docs/reference/gateways.md），或给成员设置密码。",
+        "Set TIMEBANK_SMS_URL (docs/reference/gateways.md), or give members passwords.",
+    ),
+    "sms_reached": Words("短信网关 {host} 可以连接。", "The SMS gateway {host} takes connections."),
+    "sms_unreachable": Words(
+        "短信网关 {host} 无法连接。",
+        "The SMS gateway {host} takes no connections.",
+        "检查 TIMEBANK_SMS_URL、网络和防火墙。",
+        "See TIMEBANK_SMS_URL, the network and the firewall.",
+    ),
+    "mail_reached": Words("邮件服务器 {host} 可以连接。", "The mail server {host} takes connections."),
+    "mail_unreachable": Words(
+        "邮件服务器 {host} 无法连接。",
+        "The mail server {host} takes no connections.",
+        "检查 TIMEBANK_MAIL_URL、网络和防火墙。",
+        "See TIMEBANK_MAIL_URL, the network and the firewall.",
     ),
     "messages_demo": Words("演示模式：验证码显示在页面上。", "A demo: codes are shown on the page."),
     "database_ok": Words(

@@ -64,11 +64,12 @@ def prepared(settings: Settings, describe: Describe) -> Iterator[Prepared]:
     refuse_taken_port(settings)
     make_data(settings.data)
     keys = Keys.load_or_create(settings.data / "keys.json")
+    server: Server | None = None
     with contextlib.ExitStack() as stack:
         if settings.database_url is None:
             server = stack.enter_context(embedded(settings, describe))
             settings = replace(settings, database_url=server.service_url, migration_url=server.owner_url)
-        yield Prepared(settings, is_empty=asyncio.run(prepare(settings, keys, describe)))
+        yield Prepared(settings, is_empty=asyncio.run(prepare(settings, keys, describe, embedded=server is not None)))
 
 
 @contextlib.contextmanager
@@ -130,10 +131,10 @@ def refuse_taken_port(settings: Settings) -> None:
             ) from None
 
 
-async def prepare(settings: Settings, keys: Keys, describe: Describe) -> bool:
+async def prepare(settings: Settings, keys: Keys, describe: Describe, *, embedded: bool) -> bool:
     """Bring the database to where it may be served from; answers whether the book is empty."""
     assert settings.database_url is not None  # noqa: S101  set by the caller
-    await bring_up_to_date(settings, describe)
+    await bring_up_to_date(settings, describe, embedded=embedded)
     await refuse_unsafe(settings.database_url)
     engine = create_engine(settings.database_url, application_name="timebank start", pool_size=1)
     try:
@@ -149,8 +150,9 @@ async def prepare(settings: Settings, keys: Keys, describe: Describe) -> bool:
         await engine.dispose()
 
 
-async def bring_up_to_date(settings: Settings, describe: Describe) -> None:
-    """Migrate what is not current. Refusal `schema_not_current` where that is not ours to do."""
+async def bring_up_to_date(settings: Settings, describe: Describe, *, embedded: bool) -> None:
+    """Migrate what is not current; what is in the embedded database is copied first. Refusal `schema_not_current` where
+    that is not ours to do, `schema_newer` where a newer version has been here."""
     assert settings.database_url is not None  # noqa: S101  set by the caller
     engine = create_engine(settings.database_url, application_name="timebank start", pool_size=1)
     try:
@@ -163,8 +165,12 @@ async def bring_up_to_date(settings: Settings, describe: Describe) -> None:
         await engine.dispose()
     assert settings.migration_url is not None  # noqa: S101  refused above
     # Alembic, which a start that has nothing to migrate need not wait for.
+    from timebank.backups import before_upgrade
     from timebank.schema import migrate
 
+    now = system_clock()
+    if embedded and (file := await before_upgrade(settings.migration_url, settings.data, settings.backup_keep, now)):
+        describe(f"The database before this version is in {file}")
     await migrate(settings.migration_url, describe=describe)
 
 

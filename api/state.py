@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.recognition import Recognition
+from api.tending import Tending
 from api.watching import Watching
 from timebank import erasure_list, gateways, membership, retention, sms
 from timebank.clock import Clock, DemoClock, system_clock
@@ -15,7 +16,7 @@ from timebank.commit import LANES, VERBS, Commits
 from timebank.database import create_engine
 from timebank.errors import NotFound
 from timebank.jobs import Jobs
-from timebank.keys import Keys
+from timebank.keys import Keys, ServedKeys
 from timebank.settings import Settings
 from timebank.sms import Sender
 
@@ -34,6 +35,8 @@ class Bank:
     """None where nobody works by itself: in tests that move the clock."""
     committing: AsyncEngine | None = None
     """The connections of the commits, apart from everybody else's."""
+    tending: Tending | None = None
+    """None where keys do not change, and nobody copies: in tests."""
     recognition: Recognition = field(init=False)
     watching: Watching = field(init=False)
 
@@ -52,7 +55,7 @@ class Bank:
         """The bank as the settings say, ready to serve. Refusal when the keys cannot be read."""
         if settings.database_url is None:
             raise ValueError("a serving process is told where its database is")
-        keys = Keys.load_or_create(settings.data / "keys.json")
+        keys = ServedKeys(settings.data / "keys.json")
         clock: Clock = DemoClock(settings.data / "clock") if settings.demo else system_clock
         engine = create_engine(settings.database_url)
         # Of their own, so that no crowd of readers keeps a command waiting.
@@ -67,11 +70,15 @@ class Bank:
         }
         jobs = Jobs(engine, settings.book_id, clock, more=more)
         jobs.start()
-        return cls(settings, engine, keys, clock, commits, gateways.chosen(settings), jobs, committing)
+        tending = Tending(settings, keys)
+        tending.start()
+        return cls(settings, engine, keys, clock, commits, gateways.chosen(settings), jobs, committing, tending)
 
     async def close(self) -> None:
         """Finish what was begun: commands that were taken are committed, codes that were asked for are sent."""
         self.watching.stop()
+        if self.tending is not None:
+            await self.tending.stop()
         if self.jobs is not None:
             await self.jobs.stop()
         await self.commits.stop()

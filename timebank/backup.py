@@ -16,8 +16,9 @@ from timebank.postgres_files import find_clients
 from timebank.refusal import Refusal
 
 
-def dump(owner_url: str, file: Path) -> None:
-    """Write a copy to `file`, readable by its owner alone; it is whole or not there.
+def dump(owner_url: str, file: Path, *, snapshot: str | None = None) -> None:
+    """Write a copy to `file`, readable by its owner alone; it is whole or not there. Of the `snapshot` that another
+    connection exported and holds, or of now.
 
     Refusal `file_exists` (nothing is overwritten), `backup_failed` (with what pg_dump said).
     """
@@ -29,7 +30,8 @@ def dump(owner_url: str, file: Path) -> None:
     os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     place, secret = for_clients(owner_url)
     try:
-        run("backup_failed", ["pg_dump", "--format=custom", f"--file={beside}", f"--dbname={place}"], secret)
+        command = ["pg_dump", "--format=custom", f"--file={beside}", f"--dbname={place}"]
+        run("backup_failed", [*command, *([f"--snapshot={snapshot}"] if snapshot else [])], secret)
         # What cannot be listed could not be restored.
         run("backup_failed", ["pg_restore", "--list", str(beside)], {})
         sync(beside)

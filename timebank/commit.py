@@ -200,12 +200,18 @@ class Commits:
         def committer(name: str, verb: Verb[Any], **more: int) -> Committer[Any]:
             return Committer(engine, book_id, verb, clock, name=name, **more)
 
-        self.check_in = committer(
-            "check_in", partial(checkins.check_in, draw=keys.draw, station=keys.station, door=keys.door), crowd=CROWD
-        )
-        self.check_out = committer(
-            "check_out", partial(checkins.check_out, draw=keys.draw, station=keys.station, door=keys.door), crowd=CROWD
-        )
+        # Keys are asked for each batch: they may be rotated meanwhile.
+        async def check_in(*batch: Any) -> list[Answer]:
+            return await checkins.check_in(*batch, draw=keys.draw, station=keys.station, door=keys.door)
+
+        async def check_out(*batch: Any) -> list[Answer]:
+            return await checkins.check_out(*batch, draw=keys.draw, station=keys.station, door=keys.door)
+
+        async def redeem(*batch: Any) -> list[Answer]:
+            return await redemptions.redeem(*batch, secret=keys.redemption)
+
+        self.check_in = committer("check_in", check_in, crowd=CROWD)
+        self.check_out = committer("check_out", check_out, crowd=CROWD)
         self.enter = committer("enter", partial(manual.enter, keys=keys))
         self.settle = committer("settle", partial(astray.settle_astray, keys=keys))
         self.verify = committer("verify", verification.verify)
@@ -214,7 +220,7 @@ class Commits:
         self.ask = committer("ask", partial(inquiries.ask, keys=keys), batch_limit=1)
         self.decline = committer("decline", partial(inquiries.decline, keys=keys), batch_limit=1)
         self.draft = committer("draft", policies.draft, batch_limit=1)
-        self.redeem = committer("redeem", partial(redemptions.redeem, secret=keys.redemption))
+        self.redeem = committer("redeem", redeem)
         self.cancel = committer("cancel", redemptions.cancel)
         self.fulfil = committer("fulfil", counter.fulfil)
         self.undo = committer("undo", undoing.undo)

@@ -7,6 +7,7 @@ words, and how to mend each, are the terminal's (`api/doctor_words.py`).
 import importlib.metadata
 import os
 import shutil
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ DISK_WARN_BYTES, DISK_BAD_BYTES = 5 * 2**30, 2**30
 # Hosts that are no address to type.
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  compared, not bound
 CERTIFICATE_WARN = timedelta(days=21)
+USUAL_PORTS = {"https": 443, "http": 80, "smtp": 587, "smtps": 465}
 COPY_OLD = {"database": timedelta(days=2), "keys": timedelta(days=365)}
 FONT_PACKAGE = "cvttf-notosanscjk-regular"
 FONT_DIRECTORIES = tuple(Path(name) for name in ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts"))
@@ -166,9 +168,29 @@ def font_files(directories: Sequence[Path], package: str) -> Iterable[Path]:
             yield path
 
 
-def check_messages(settings: Settings) -> Finding:
-    """Whether codes reach phones at all."""
-    return Finding("messages", "warn", "messages_printed" if not settings.demo else "messages_demo")
+def check_messages(settings: Settings) -> list[Finding]:
+    """Whether codes reach phones at all: which adapters are set, and whether their far side takes connections."""
+    if settings.demo:
+        return [Finding("messages", "warn", "messages_demo")]
+    found = [] if settings.sms_url else [Finding("messages", "warn", "messages_printed")]
+    for kind, url in (("sms", settings.sms_url), ("mail", settings.mail_url)):
+        if url is None:
+            continue
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or USUAL_PORTS.get(parts.scheme, 443)
+        state: State = "ok" if is_reached(host, port) else "bad"
+        code = f"{kind}_{'reached' if state == 'ok' else 'unreachable'}"
+        found.append(Finding("messages", state, code, {"host": f"{host}:{port}"}))
+    return found
+
+
+def is_reached(host: str, port: int) -> bool:
+    """Whether something takes connections there. Nothing is said to it."""
+    try:
+        with socket.create_connection((host, port), timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 async def check_database(settings: Settings, service_url: str, now: datetime) -> list[Finding]:
@@ -247,6 +269,6 @@ def check_machine(settings: Settings, now: datetime) -> list[Finding]:
         check_address(settings),
         *check_certificate(settings, now),
         check_fonts(),
-        check_messages(settings),
+        *check_messages(settings),
         check_copies(settings.data, now),
     ]

@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -238,6 +238,48 @@ class Keys:
         finally:
             beside.unlink()
         sync_directory(path.parent)
+
+
+class ServedKeys(Keys):
+    """Keys that follow their file while the bank serves: whoever holds them sees a rotation without being told.
+
+    One object for every part of a process, so it changes in place. A file that cannot be read changes nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.follow(path)
+
+    def follow(self, path: Path) -> None:
+        """Take the keys of this file, made where there is none. Refusals as for `Keys.load`."""
+        seen = stamp(path) if path.exists() else None
+        loaded = Keys.load_or_create(path)
+        facts = {each.name: getattr(loaded, each.name) for each in fields(Keys)}
+        facts |= {"path": path, "seen": seen or stamp(path)}
+        # At once: threads that hash passwords read these meanwhile.
+        object.__setattr__(self, "__dict__", facts)
+
+    def renew(self) -> bool:
+        """Look whether the file has changed, and take what it says now; whether it did."""
+        path: Path = self.__dict__["path"]
+        try:
+            if stamp(path) == self.__dict__["seen"]:
+                return False
+            self.follow(path)
+        except (OSError, Refusal):
+            return False
+        return True
+
+    def derive(self, purpose: str, number: int | None = None) -> bytes:
+        """As `Keys.derive`; for a number that is new, the file is looked at again."""
+        if number is not None and number not in self.masters:
+            self.renew()
+        return super().derive(purpose, number)
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """What is different of a file that was replaced."""
+    facts = path.stat()
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def to_json(keys: Keys) -> dict[str, Any]:

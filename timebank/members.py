@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import phonenumbers
-from sqlalchemy import ARRAY, Row, Uuid, any_, delete, literal, select, update
+from sqlalchemy import ARRAY, Row, Uuid, and_, any_, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -171,10 +171,39 @@ async def refuse_strange_keys(connection: AsyncConnection, book_id: int, keys: K
     try:
         vault.unseal(keys, newest)
     except (Refusal, vault.Damaged):
-        raise Refusal(
-            "keys_do_not_fit",
-            "The keys file does not open what is stored about people: put back the newest copy of this bank's keys",
-        ) from None
+        raise strange_keys() from None
+
+
+async def open_some(connection: AsyncConnection, book_id: int, keys: Keys, each_way: int = 20) -> dict[int, int]:
+    """Open the newest and the oldest members' fields under each key, and find them by their numbers; how many of each.
+
+    Refusal `keys_do_not_fit` when one does not open, or is not found.
+    """
+    mine = and_(member.c.book_id == book_id, member.c.data_key.is_not(None))
+    numbers = (await connection.scalars(select(member.c.key_id).where(mine).distinct())).all()
+    counted: dict[int, int] = {}
+    for number in numbers:
+        rows: dict[UUID, Row[Any]] = {}
+        for order in (member.c.id.desc(), member.c.id):
+            query = select(member).where(mine, member.c.key_id == number).order_by(order).limit(each_way)
+            rows |= {row.id: row for row in await connection.execute(query)}
+        for row in rows.values():
+            try:
+                fields = vault.unseal(keys, row) or {}
+            except (Refusal, vault.Damaged):
+                raise strange_keys() from None
+            if fields.get("phone") and phone_index(keys, fields["phone"]) != row.phone_index:
+                raise strange_keys()
+        counted[number] = len(rows)
+    return counted
+
+
+def strange_keys() -> Refusal:
+    """What is said of keys that do not open what is stored."""
+    return Refusal(
+        "keys_do_not_fit",
+        "The keys file does not open what is stored about people: put back the newest copy of this bank's keys",
+    )
 
 
 async def set_password(

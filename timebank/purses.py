@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, Row, Uuid, and_, any_, literal, select, update
+from sqlalchemy import ARRAY, Row, Uuid, and_, any_, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -196,6 +196,15 @@ async def owed(connection: AsyncConnection, book_id: int, member_ids: Iterable[U
     accounts = {debt_account(member_id): member_id for member_id in member_ids}
     found = await balances(connection, book_id, list(accounts))
     return {member_id: max(0, -found.get(account_id, 0)) for account_id, member_id in accounts.items()}
+
+
+async def balances_digest(connection: AsyncConnection, book_id: int) -> str:
+    """One text that follows from the id, balance and version of every account: other balances, another text."""
+    query = text(
+        "SELECT encode(sha256(coalesce(string_agg(id::text || ' ' || balance || ' ' || version, ',' ORDER BY id), '')"
+        "::bytea), 'hex') FROM ledger.account WHERE book_id = :book_id"
+    )
+    return str(await connection.scalar(query, {"book_id": book_id}))
 
 
 async def merged_purses(connection: AsyncConnection, book_id: int, ids: Iterable[UUID]) -> Sequence[Row[Any]]:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -130,6 +131,17 @@ def read_networks(value: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
 
 
+def read_time_of_day(value: str) -> time | None:
+    """A time of day, or never."""
+    plain = value.strip().lower()
+    if plain == "off":
+        return None
+    try:
+        return time.fromisoformat(plain).replace(tzinfo=None)
+    except ValueError:
+        raise ValueError("must look like 03:00, or be off") from None
+
+
 def read_zone(value: str) -> ZoneInfo:
     """A name of the IANA time zone database."""
     try:
@@ -246,6 +258,19 @@ class Settings:
         "12",
         "For how many months of 30 days a scan remembers which phone it came from, and that phone's clock.",
     )
+    backup_at: time | None = setting(
+        "TIMEBANK_BACKUP_AT",
+        read_time_of_day,
+        "03:00",
+        "When the bank copies its database each night, where the community lives; off for never. Needs the role that "
+        "owns the tables, which the embedded PostgreSQL has.",
+    )
+    backup_keep: int = setting(
+        "TIMEBANK_BACKUP_KEEP",
+        read_count,
+        "14",
+        "How many of these copies are kept, in the directory `backups` of the data directory.",
+    )
     demo: bool = setting(
         "TIMEBANK_DEMO",
         read_switch,
@@ -316,8 +341,11 @@ def to_environment(settings: Settings) -> dict[str, str]:
     written: dict[str, str] = {}
     for each in fields(Settings):
         value = getattr(settings, each.name)
-        if value is None or value == default_of(each):
+        if value == default_of(each):
             continue
+        if value is None:
+            # Never, where something is usual.
+            value = "off"
         if isinstance(value, tuple):
             value = ",".join(map(str, value))
         written[each.metadata["variable"]] = str(int(value) if isinstance(value, bool) else value)

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from api.commands.desk import owner_url, service_url, spoken
-from timebank import purses, schema
+from timebank import backups, purses, schema
+from timebank.clock import system_clock
 from timebank.database import create_engine, for_clients, reached, refuse_other_schema
 from timebank.postgres_files import find_clients
 from timebank.refusal import Refusal
@@ -33,7 +34,11 @@ def migrate(branches: tuple[str, ...]) -> None:
 
     On a database of your own it needs TIMEBANK_MIGRATION_URL: the role that owns the tables.
     """
-    with spoken(), owner_url(from_environment()) as url:
+    with spoken(), owner_url(settings := from_environment()) as url:
+        if settings.database_url is None:
+            now = system_clock()
+            if file := asyncio.run(backups.before_upgrade(url, settings.data, settings.backup_keep, now)):
+                console.print(f"The database before this version is in {file}", soft_wrap=True)
         asyncio.run(schema.migrate(url, branches or schema.BRANCHES, lambda step: console.print(f"{step} …")))
     console.print("The schema is current.")
 

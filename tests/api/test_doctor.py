@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -121,6 +122,18 @@ def test_keys(data: Path, damage: Callable[[Path], object], expected: tuple[str,
 )
 def test_a_machine(data: Path, look: Callable[[Path], Finding], expected: tuple[str, str]) -> None:
     assert gravest(look(data)) == expected
+
+
+def test_the_far_side_of_messages() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gateway:
+        port = gateway.getsockname()[1]
+        both = Settings(sms_url=f"http://127.0.0.1:{port}/send", mail_url=f"smtp://127.0.0.1:{port}")
+        assert [each.code for each in doctor.check_messages(both)] == ["sms_reached", "mail_reached"]
+    assert gravest(doctor.check_messages(both)) == ("bad", "sms_unreachable")
+    mail = doctor.check_messages(Settings(mail_url=f"smtp://127.0.0.1:{port}"))
+    assert [each.code for each in mail] == ["messages_printed", "mail_unreachable"]
+    for finding in mail:
+        assert all(doctor_words.words_of(finding, language)[1] for language in ("zh", "en"))
 
 
 async def test_the_font_of_the_machine_comes_first(tmp_path: Path) -> None:

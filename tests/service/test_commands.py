@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -30,7 +31,7 @@ from tests.service.processes import (
     timebank,
     wait_until,
 )
-from timebank import postgres
+from timebank import backups, postgres
 from timebank.keys import PURPOSES, Keys
 from timebank.settings import Settings
 
@@ -258,7 +259,7 @@ def copied(demo_made: Path) -> Iterator[tuple[Service, Path, Path]]:
         with Service.start(data, "--demo") as service:
             database, keys = directory / "bank.dump", directory / "keys-copy.json"
             assert "Keep the keys apart" in typed("backup", database, data=data)
-            typed("keys", "backup", keys, data=data)
+            typed("keys", "backup", "--plain", keys, data=data)
             yield service, database, keys
 
 
@@ -375,17 +376,51 @@ def test_keys_are_shown_rotated_and_put_back(demo_data: Path, place: Path) -> No
     for purpose in PURPOSES:
         assert purpose in said
     copy = place / "keys-copy.json"
-    done("keys", "backup", copy, data=demo_data)
-    assert "Restart the service" in typed("keys", "rotate", data=demo_data)
-    assert Keys.load(demo_data / "keys.json").key_id == 2
-    # Who was a member before is one still, under the new keys as well.
-    with Service.start(demo_data, "--demo") as service, Caller(service.address, *DEMO["volunteer"]) as volunteer:
+    done("keys", "backup", "--plain", copy, data=demo_data)
+    # Whoever serves takes the new keys by itself, and who was a member before is one still.
+    serving = Service.start(demo_data, "--demo", log_level="debug")
+    with serving as service, Caller(service.address, *DEMO["volunteer"]) as volunteer:
+        assert "within seconds" in typed("keys", "rotate", data=demo_data)
+        assert Keys.load(demo_data / "keys.json").key_id == 2
+        service.hear("keys_renewed")
         assert volunteer.get("/me")["name"] == "甘小荷"
+        # A copy under a passphrase opens what is stored; with another passphrase, or of other keys, none.
+        sealed, secret = place / "keys.sealed", "six swans over the lake"
+        done("keys", "backup", sealed, data=demo_data, text=f"{secret}\n" * 2)
+        assert "The copy is good." in done("keys", "drill", sealed, data=demo_data, text=f"{secret}\n")
+        refused("passphrase_wrong", "keys", "drill", sealed, "--passphrase", "another one", data=demo_data)
+        Keys.new().backup(place / "strange.json")
+        refused("keys_do_not_fit", "keys", "drill", place / "strange.json", data=demo_data)
+        done("keys", "restore", sealed, "--passphrase", secret, data=place / "sealed")
+        assert Keys.load(place / "sealed" / "keys.json") == Keys.load(demo_data / "keys.json")
     refused("file_exists", "keys", "restore", copy, data=demo_data)
-    refused("file_exists", "keys", "backup", copy, data=demo_data)
+    refused("file_exists", "keys", "backup", "--plain", copy, data=demo_data)
     refused("keys_missing", "keys", "show", data=place / "elsewhere")
     done("keys", "restore", copy, data=place / "elsewhere")
     assert Keys.load(place / "elsewhere" / "keys.json").key_id == 1
+
+
+@DEMO_CITY
+def test_a_copy_of_the_night_is_drilled(demo_data: Path) -> None:
+    refused("backup_missing", "restore-drill", data=demo_data)
+    # Its time has come: nobody made it since.
+    assert done("backup", "--nightly", data=demo_data) != ""
+    assert done("backup", "--nightly", data=demo_data) == ""
+    (copy,) = backups.kept(demo_data)
+    assert "can be restored, and agrees" in done("restore-drill", data=demo_data)
+    assert not list(demo_data.glob("drill-*"))
+    proof = backups.read_note(copy)
+    assert proof is not None
+    backups.write_note(copy, msgspec.structs.replace(proof, transfers=proof.transfers + 1))
+    refused("does not agree", "restore-drill", copy, data=demo_data)
+
+
+def test_a_newer_schema_is_refused_before_anything_is_copied(own_data: Path) -> None:
+    newer = "UPDATE alembic_version SET version_num = 'bank_2099_01_01_later'"
+    typed("psql", "--owner", "-c", newer, data=own_data)
+    for command in (["migrate"], ["run"]):
+        refused("schema_newer", *command, data=own_data, port=free_port())
+    assert not (own_data / "backups").exists()
 
 
 # What does not start says why, in one sentence.
@@ -475,4 +510,4 @@ def test_files_that_cannot_be_used_end_in_a_sentence(own_data: Path, place: Path
     refused("machine_refuses", "run", data=place / "file" / "data", port=free_port())
     if os.geteuid() != 0 or SELF.prefix:
         (place / "closed").mkdir(mode=0o500)
-        refused("machine_refuses", "keys", "backup", place / "closed" / "keys.json", data=own_data)
+        refused("machine_refuses", "keys", "backup", "--plain", place / "closed" / "keys.json", data=own_data)
