@@ -29,7 +29,6 @@ addEventListener("pageshow", () => {
 });
 
 for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-print]")) {
-  button.hidden = false;
   button.addEventListener("click", () => print());
 }
 
