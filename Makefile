@@ -24,7 +24,7 @@ install: $(VENV)/.run $(SCRIPTS) ## Install what running needs into .venv
 test: check $(VENV)/.tools $(SCRIPTS) ## Install, check, and run every test
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/browser --ignore tests/fuzz
-	$(BIN)/coverage run -m pytest -q tests/browser tests/fuzz
+	$(BIN)/coverage run -m pytest -q -n 2 --dist loadfile tests/browser tests/fuzz
 	@$(BIN)/coverage combine -q
 	@$(BIN)/python tests/coverage_floor.py
 
