@@ -18,6 +18,7 @@ COMMANDS = {
     "migrate": "database:migrate",
     "audit": "database:audit",
     "export": "export:export",
+    "records": "exchange:records",
     "psql": "database:psql",
     "backup": "backup:make_backup",
     "restore": "backup:restore",

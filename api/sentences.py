@@ -75,6 +75,11 @@ SENTENCES: dict[str, Sentence] = {
     "member_suspended": Sentence(
         403, "您的账号已暂停使用，请联系管理员。", "Your membership is suspended; please ask your station."
     ),
+    "guardian_needed": Sentence(
+        403,
+        "未满 18 周岁须由监护人代为加入：请监护人登录后在“我的个人信息”中添加。",
+        "Who is under 18 is joined by a guardian: a member adds the child on the page My data.",
+    ),
     "consent_withdrawn": Sentence(
         403,
         "您已撤回“志愿服务记录”的同意，请先在“我的个人信息”中重新同意。",

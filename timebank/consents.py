@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, retention, trail
 from timebank.errors import Invalid, NotFound
-from timebank.tables import CONSENT_PURPOSES as PURPOSES
-from timebank.tables import consent, member
+from timebank.tables import CONSENT_PURPOSES, consent, guardian, member
+
+PURPOSES = CONSENT_PURPOSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,8 @@ async def answer(
     actor_id: UUID | None,
     now: datetime,
 ) -> None:
-    """Keep an answer: the member's own, or one on paper that an administrator enters. It takes effect at once.
+    """Keep an answer: the member's own or a guardian's, or one on paper that an administrator enters. It takes effect
+    at once.
 
     Errors: `invalid` (purpose; number, reason `unknown`: one agrees to the text in use only, and may withdraw from
     any), `not_found`, `role_not_allowed`.
@@ -84,7 +86,10 @@ async def answer(
         raise Invalid(field="purpose", reason="unknown")
     if (purpose, number) not in texts() or (agreed and number != in_use(purpose).number):
         raise Invalid(field="number", reason="unknown")
-    if actor_id != member_id:
+    acts = select(guardian.c.guardian_id).where(
+        guardian.c.book_id == book_id, guardian.c.child_id == member_id, guardian.c.until > now
+    )
+    if actor_id != member_id and actor_id not in set(await connection.scalars(acts)):
         await members.require(connection, book_id, member_id, actor_id, now)
         if actor_id is not None:
             await access.require_over(connection, book_id, member_id, actor_id=actor_id, now=now)

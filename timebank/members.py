@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,19 @@ from timebank import access, passwords, regions, texts, trail, vault
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.keys import Keys
 from timebank.refusal import Refusal
-from timebank.tables import attempt, card, decision, member, phone_code, pin, punch, record, role_grant, session
+from timebank.tables import (
+    activation,
+    attempt,
+    card,
+    decision,
+    member,
+    phone_code,
+    pin,
+    punch,
+    record,
+    role_grant,
+    session,
+)
 
 NAME_LIMIT = 60
 LOCALES = ("zh-CN", "en")
@@ -77,16 +89,22 @@ async def add(
     password: str | None = None,
     household_id: UUID | None = None,
     locale: str = "zh-CN",
+    born: date | None = None,
     actor_id: UUID | None = None,
+    joined_by: UUID | None = None,
 ) -> UUID:
     """Add a member of a region. The actor, unless the operator, must be an administrator there.
+
+    `joined_by`: nobody added them, they joined by themselves or by a guardian, whoever that is.
 
     Errors: `phone_taken`, `password_weak`, `invalid` (name, phone, locale), `not_found` (region).
     """
     name = texts.line("name", name, NAME_LIMIT)
     check_locale(locale)
     await regions.require(connection, book_id, region_id, actor_id, now)
-    fields = {"name": name, "phone": normal_phone(phone) if phone else None}
+    fields: dict[str, Any] = {"name": name, "phone": normal_phone(phone) if phone else None}
+    if born is not None:
+        fields["born"] = born.isoformat()
     sealed = vault.seal(keys, book_id, id, fields)
     added = await connection.execute(
         insert(member)
@@ -113,8 +131,8 @@ async def add(
     await trail.write(
         connection,
         book_id,
-        actor_id=actor_id,
-        action="member.add",
+        actor_id=joined_by or actor_id,
+        action="member.join" if joined_by else "member.add",
         subject_kind="member",
         subject_id=id,
         after={"region_id": str(region_id), "locale": locale, "state": "active"},
@@ -278,7 +296,8 @@ async def forget_traces(
     connection: AsyncConnection, book_id: int, member_ids: list[UUID], phone_hash: bytes | None
 ) -> None:
     """Empty what else says something of these members as persons: PINs, tries, phones of scans, words of reasons."""
-    await connection.execute(delete(pin).where(pin.c.book_id == book_id, pin.c.member_id.in_(member_ids)))
+    for table in (pin, activation):
+        await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id.in_(member_ids)))
     if phone_hash is not None:
         await connection.execute(
             delete(phone_code).where(phone_code.c.book_id == book_id, phone_code.c.phone_index == phone_hash)

@@ -14,13 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, postings, trail
 from timebank.errors import BankError, Invalid, NotFound
-from timebank.tables import attendance, card, erasure, member, pin, record, redemption, role_grant
+from timebank.tables import activation, attendance, card, erasure, guardian, member, pin, record, redemption, role_grant
 
 # What goes over to the survivor, row by row, locked in this order. A test fails for a table that names a member and
 # stands neither here nor in KEPT.
 MOVED = (attendance, record, redemption)
 # What stays with the absorbed member, with the reason.
 KEPT = {
+    "activation.issued_by": "who printed it, under the id they had then",
+    "activation.member_id": "dropped: the survivor signs in as before",
     "card.member_id": "revoked: the survivor has a card of their own, or gets one",
     "certificate.issued_by": "who issued it, under the id they had then",
     "certificate.member_id": "what was printed stays as it was, under the name of then; its records go over",
@@ -36,6 +38,8 @@ KEPT = {
     "erasure.member_id": "a wish ends with the account that it was about; the survivor asks anew",
     "fulfilment.clerk_id": "who handed it over, under the id they had then",
     "fulfilment_undo.clerk_id": "who took it back, under the id they had then",
+    "guardian.child_id": "goes over, unless the survivor has the same guardian already",
+    "guardian.guardian_id": "goes over, unless the survivor acts for the same child already",
     "inquiry.answered_by": "who answered, under the id they had then",
     "inquiry.member_id": "sealed under the key of whoever asked; it is found by its record, which goes over",
     "member.merged_into": "says where the absorbed member went",
@@ -151,7 +155,9 @@ async def close(
     connection: AsyncConnection, book_id: int, survivor: Row[Any], absorbed: Row[Any], now: datetime
 ) -> None:
     """End the absorbed member: no roles, card, PIN, sessions, no way to sign in; whoever was merged into it follows."""
-    await connection.execute(delete(pin).where(pin.c.book_id == book_id, pin.c.member_id == absorbed.id))
+    for table in (pin, activation):
+        await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == absorbed.id))
+    await move_guardians(connection, book_id, survivor.id, absorbed.id)
     await connection.execute(
         update(role_grant)
         .where(
@@ -194,3 +200,19 @@ async def close(
         # Two who may not verify each other's hours do not begin to when one of them changes ids.
         .values(household_id=survivor.household_id or absorbed.household_id, version=member.c.version + 1)
     )
+
+
+async def move_guardians(connection: AsyncConnection, book_id: int, survivor_id: UUID, absorbed_id: UUID) -> None:
+    """Whoever acted for the absorbed member, and for whom they acted, from now on with the survivor."""
+    for mine, theirs in (("child_id", "guardian_id"), ("guardian_id", "child_id")):
+        known = select(guardian.c[theirs]).where(guardian.c.book_id == book_id, guardian.c[mine] == survivor_id)
+        await connection.execute(
+            update(guardian)
+            .where(
+                guardian.c.book_id == book_id,
+                guardian.c[mine] == absorbed_id,
+                guardian.c[theirs] != survivor_id,
+                guardian.c[theirs].not_in(known),
+            )
+            .values({mine: survivor_id})
+        )

@@ -18,6 +18,7 @@ from timebank.inquiries import ANSWER, QUESTION
 from timebank.keys import Keys
 from timebank.manual import unseal as manual_reason
 from timebank.tables import (
+    activation,
     attendance,
     audit_entry,
     card,
@@ -40,6 +41,7 @@ PLAIN: dict[str, tuple[Table, tuple[str, ...]]] = {
     "cards": (card, ("number", "issued_at", "revoked_at")),
     "certificates": (certificate, ("id", "number", "since", "until", "unit", "issued_at", "issued_by")),
     "erasure_wishes": (erasure, ("asked_by", "asked_at", "state", "ended_at")),
+    "printed_codes": (activation, ("issued_by", "issued_at", "expires_at")),
     "redemptions": (
         redemption,
         ("id", "reward_id", "points", "state", "held_at", "expires_at", "ended_at", "station_id"),

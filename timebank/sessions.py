@@ -27,7 +27,7 @@ from timebank.keys import Keys
 from timebank.limits import Limit
 from timebank.rows import Query
 from timebank.sms import Sender
-from timebank.tables import member, phone_code, role_grant, session
+from timebank.tables import activation, member, phone_code, role_grant, session
 
 IDLE = timedelta(days=14)
 LONGEST = timedelta(days=30)
@@ -306,6 +306,7 @@ async def set_locale(connection: AsyncConnection, book_id: int, member_id: UUID,
 async def drop_past(connection: AsyncConnection, book_id: int, now: datetime) -> int:
     """Drop sessions and codes that have expired, and counters of past windows. Answers how many sessions."""
     await connection.execute(delete(phone_code).where(phone_code.c.book_id == book_id, phone_code.c.expires_at <= now))
+    await connection.execute(delete(activation).where(activation.c.book_id == book_id, activation.c.expires_at <= now))
     await limits.drop_past(connection, book_id, now)
     dropped = await connection.execute(delete(session).where(session.c.book_id == book_id, session.c.expires_at <= now))
     return dropped.rowcount

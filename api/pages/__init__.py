@@ -15,6 +15,7 @@ from api.pages import (
     design,
     desk,
     entry,
+    joining,
     kiosk,
     more,
     outbox,
@@ -36,6 +37,7 @@ from api.pages import (
 
 handlers = [
     *entry.handlers,
+    *joining.handlers,
     *scan.handlers,
     *checkin.handlers,
     *ways.handlers,

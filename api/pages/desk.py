@@ -15,7 +15,7 @@ from api.rest.operation import limit_of, text_query
 from api.sentences import sentence
 from api.state import bank_of
 from api.vouching import card_punch
-from timebank import cards, catalogue, doors, kinds, members, overview, pins, presence, shifts
+from timebank import activations, cards, catalogue, doors, kinds, members, overview, pins, presence, shifts
 from timebank.access import visible_station
 from timebank.commands import Answer
 from timebank.cursors import Cursor
@@ -259,4 +259,32 @@ async def help_member(request: AnyRequest, number: FromPath[int]) -> Response[An
     return go(f"/stations/{number}/cards.pdf", member=person.id)
 
 
-handlers = [desk, scan_card, enter, issue_door_code, plan, cancel, help_member]
+@post("/stations/{number:int}/activations", status_code=200)
+async def print_activation(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
+    """A code on paper for a member whom no message reaches; it is shown this once."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    place = await station_at(request, number)
+    spoken, now = speaker(request), bank.clock()
+    try:
+        async with bank.engine.begin() as connection:
+            person = await cards.find(connection, bank.book_id, bank.keys, form.text("member"), now)
+            text = await activations.issue(
+                connection, bank.book_id, bank.keys, person.id, actor_id=session.member_id, now=now
+            )
+            names = await members.names(connection, bank.book_id, bank.keys, [person.id])
+    except BankError as error:
+        return await desk_page(request, number, refused(request, error, spoken.gettext("Not done")), status=422)
+    return show(
+        request,
+        "station/activation.html",
+        way="/stations",
+        number=number,
+        station=spoken.pick(place.name_zh, place.name_en),
+        name=names.get(person.id, ""),
+        text=activations.spaced(text),
+        until=now + activations.LIFE,
+        address=bank.settings.address,
+    )
+
+
+handlers = [desk, scan_card, enter, issue_door_code, plan, cancel, help_member, print_activation]

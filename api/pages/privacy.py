@@ -2,11 +2,14 @@
 
 from collections.abc import Awaitable
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
+from litestar.params import FromPath
 
 from api.auth import address_of, sign_in_with
+from api.bodies import complaint
 from api.language import mark
 from api.pages.entry import last_code
 from api.pages.forms import Form
@@ -14,10 +17,12 @@ from api.pages.page import AnyRequest, Shown, go, member, show, speaker
 from api.pages.trying import Tried, try_form
 from api.problems import Problem, problem_of
 from api.rest import erasures as erasure_deeds
+from api.rest import joining as child_deeds
 from api.rest import privacy as deeds
+from api.rest.deeds import carry_out
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import consents, erasing, members, own, readings, sms
+from timebank import consents, erasing, guardians, joining, members, own, readings, sms, vault
 from timebank.errors import BankError
 from timebank.ids import uuid7
 
@@ -29,6 +34,7 @@ DONE = {
     "phone": mark("The new number is yours. You sign in with it from now on."),
     "mail": mark("Your sign-in codes come by mail from now on."),
     "no-mail": mark("Your mail address is forgotten. Codes go to your phone from now on."),
+    "child": mark("Your child is a member now."),
     "password": mark("Your new password counts from now on. Other devices were signed out."),
     "consent": mark("Your answer counts from now on."),
 }
@@ -56,6 +62,7 @@ async def privacy_page(
     async with bank.engine.connect() as connection:
         row = await members.by_id(connection, bank.book_id, session.member_id)
         person = await members.personal(connection, bank.book_id, bank.keys, session.member_id)
+        children = await guardians.children(connection, bank.book_id, session.member_id, bank.clock())
         wish = await erasing.waiting(connection, bank.book_id, session.member_id)
         standing = await consents.standing(connection, bank.book_id, session.member_id)
         looks = await readings.of(connection, bank.book_id, session.member_id)
@@ -69,6 +76,9 @@ async def privacy_page(
         person={"mail": None, **(person or {})},
         has_password=row.password_hash is not None,
         member_id=session.member_id,
+        children=[(row, (vault.unseal(bank.keys, row) or {}).get("name")) for row in children],
+        purposes=[consents.in_use(purpose) for purpose in consents.PURPOSES],
+        needed=joining.NEEDED,
         wish=wish,
         standing=standing,
         looks=[(look, names.get(look.reader_id), spoken.gettext(LOOKS[look.what])) for look in looks],
@@ -106,6 +116,30 @@ async def data(request: AnyRequest) -> Response[bytes]:
 async def answer_consent(request: AnyRequest) -> Response[Any]:
     """Agree to something, or withdraw."""
     return await settled(request, await try_form(request, deeds.answer_consent), "consent")
+
+
+@post("/privacy/children", status_code=303)
+async def add_child(request: AnyRequest) -> Response[Any]:
+    """Join one's child."""
+    form = await Form.of(request)
+    body = {"id": form.text("id"), "name": form.text("name"), "born": form.text("born"), "agreed": form.texts("agreed")}
+    try:
+        taken = msgspec.convert(body, child_deeds.NewChild)
+    except msgspec.ValidationError as error:
+        return await told(request, Problem("invalid", complaint(str(error))))
+    answer = await carry_out(bank_of(request), child_deeds.add_child, member(request).member_id, taken, None)
+    return await told(request, Problem(answer.code, answer.data)) if answer.refused else go(WAY, done="child")
+
+
+@post("/privacy/children/{child_id:uuid}", status_code=303)
+async def act_for_child(request: AnyRequest, child_id: FromPath[UUID]) -> Response[Any]:
+    """Go on as one's child, in a session of the child's."""
+    bank = bank_of(request)
+    async with bank.engine.begin() as connection:
+        token = await guardians.act(
+            connection, bank.book_id, child_id, actor_id=member(request).member_id, now=bank.clock()
+        )
+    return sign_in_with(request, go("/"), token)
 
 
 @post("/privacy/name", status_code=303)
@@ -204,6 +238,8 @@ handlers = [
     privacy,
     data,
     answer_consent,
+    add_child,
+    act_for_child,
     rename,
     prove,
     change_address,

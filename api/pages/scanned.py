@@ -55,8 +55,10 @@ async def scanned(request: AnyRequest) -> Response[Any]:
         return show(request, "catalogue/scanned.html", signed_in=session is not None)
     if kind not in ONWARD:
         return go("/")
+    if session is not None:
+        return go(ONWARD[kind], scanned=1)
     onward = f"{ONWARD[kind]}?scanned=1"
-    return show(request, "checkin/onward.html", onward=onward) if session is None else go(ONWARD[kind], scanned=1)
+    return show(request, "checkin/onward.html", onward=onward, may_join=kind == "poster")
 
 
 handlers = [scanned]

@@ -9,6 +9,7 @@ from api.rest import (
     desk,
     erasures,
     funds,
+    joining,
     kiosk,
     me,
     members,
@@ -29,6 +30,7 @@ from api.rest import (
 
 handlers = [
     *sessions.handlers,
+    *joining.handlers,
     *me.handlers,
     *privacy.handlers,
     *statement.handlers,

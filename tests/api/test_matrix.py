@@ -34,6 +34,7 @@ THINGS = {
     "device_id": "device",
     "member_id": "member",
     "absorbed_id": "member",
+    "child_id": "member",
     "household_of": "member",
     "record_id": "record",
     "reward_id": "reward",

@@ -102,6 +102,36 @@ reading = Table(
     CheckConstraint(one_of("what", "file", "search", "record", "statement"), name="what"),
 )
 
+# The code on paper with which a member chooses the first password.
+activation = Table(
+    "activation",
+    metadata,
+    book_key(),
+    Column("member_id", Uuid, primary_key=True),
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("tries", SmallInteger, nullable=False),
+    Column("issued_by", Uuid, nullable=False),
+    moment("issued_at"),
+    moment("expires_at"),
+    belongs_to("member_id", "member"),
+    belongs_to("issued_by", "member"),
+)
+
+# Who acts for a member under age, until that member's coming of age.
+guardian = Table(
+    "guardian",
+    metadata,
+    book_key(),
+    Column("child_id", Uuid, primary_key=True),
+    Column("guardian_id", Uuid, primary_key=True),
+    moment("since"),
+    moment("until"),
+    belongs_to("child_id", "member"),
+    belongs_to("guardian_id", "member"),
+    CheckConstraint("child_id <> guardian_id", name="somebody_else"),
+    Index(None, "book_id", "guardian_id"),
+)
+
 # A wish that a person be forgotten: their own, or an administrator's. Somebody else carries it out.
 erasure = Table(
     "erasure",

@@ -1,0 +1,18 @@
+"""Joining: codes on paper that set a password, and guardians of minors."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "bank_2026_11_30_joining"
+down_revision = "bank_2026_11_30_imports"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables and their grants."""
+    for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n\n"):
+        op.execute(statement.strip().removesuffix(";"))
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON timebank.activation TO timebank_service")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON timebank.guardian TO timebank_service")
