@@ -40,6 +40,7 @@ KEPT = {
     "fulfilment_undo.clerk_id": "who took it back, under the id they had then",
     "guardian.child_id": "goes over, unless the survivor has the same guardian already",
     "guardian.guardian_id": "goes over, unless the survivor acts for the same child already",
+    "import_run.actor_id": "who imported, under the id they had then",
     "inquiry.answered_by": "who answered, under the id they had then",
     "inquiry.member_id": "sealed under the key of whoever asked; it is found by its record, which goes over",
     "member.merged_into": "says where the absorbed member went",
