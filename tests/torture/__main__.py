@@ -1,10 +1,13 @@
-"""The long form of `tests/service/test_faults.py`: `python -m tests.torture --volunteers 256 --kills 100 --crowds 20`.
+"""The long form of `tests/service/test_faults.py`, then of `tests/timebank/test_station_month.py`:
+`python -m tests.torture --volunteers 256 --kills 100 --crowds 20`.
 
 On this machine's loopback only; it stops by itself, and with status 1 as soon as a promise was not kept.
 """
 
 import argparse
 import asyncio
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,7 +65,13 @@ def main() -> int:
             killed.stop()
         assert not stream.strange, stream.strange[:10]
         say(f"{len(stream.sent)} commands, {chosen.kills} kills: every acknowledged one is there; the audit passes")
-    return 0
+    return months()
+
+
+def months() -> int:
+    """The long form of the random months of one station; the exit status."""
+    command = [sys.executable, "-m", "pytest", "-q", "tests/timebank/test_station_month.py"]
+    return subprocess.run(command, env={**os.environ, "TIMEBANK_TORTURE": "1"}, check=False).returncode
 
 
 if __name__ == "__main__":
