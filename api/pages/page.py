@@ -76,6 +76,7 @@ class Frame:
     other_size: str
     other_size_words: str
     today: date
+    now_milliseconds: int
     demo_time: datetime | None
     member_id: UUID | None
     worker: str
@@ -152,6 +153,7 @@ def frame(request: AnyRequest, way: str) -> Frame:
         other_size=text_size.following(size),
         other_size_words=spoken.gettext(text_size.WORDS[text_size.following(size)]),
         today=spoken.to_day(now),
+        now_milliseconds=int(now.timestamp() * 1000),
         demo_time=now if bank.settings.demo else None,
         member_id=visitor.session.member_id if visitor.session else None,
         worker=f"/service-worker.js?language={spoken.tag}&version={build_digest()}",

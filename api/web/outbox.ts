@@ -21,6 +21,8 @@ interface Words {
 const box = need("[data-outbox]");
 const words = JSON.parse(box.dataset.words ?? "{}") as Words;
 let memberId = box.dataset.member ?? "";
+// How far the bank's clock was ahead of this device's when the page was made: an old PC's may be days away.
+const aheadMilliseconds = box.dataset.now ? Number(box.dataset.now) - Date.now() : 0;
 // Between two tries while something waits and nothing has happened.
 const restMilliseconds = 20_000;
 // What is answered within this time needs no word of waiting.
@@ -143,7 +145,8 @@ function scanOf(form: HTMLFormElement, button: HTMLElement | null): Kept | null 
   if (desk) {
     // A PIN is never kept: with one, the form goes to the bank directly, or not at all.
     if (fields.pin || !fields.code) return null;
-    const body = { id, kind, code: fields.code, member_id: memberId, scanned_at: new Date().toISOString() };
+    const scannedAt = new Date(Date.now() + aheadMilliseconds).toISOString();
+    const body = { id, kind, code: fields.code, member_id: memberId, scanned_at: scannedAt };
     const path = `/api/v1/stations/${desk[1]}/card-scans`;
     return { ...common, path, body, answerAt: `/stations/${desk[1]}?answer=${id}`, label: fields.code.slice(-4) };
   }
