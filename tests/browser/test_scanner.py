@@ -152,7 +152,7 @@ def test_without_a_camera_or_a_script_the_field_does_it(service: Service, opened
         f"{service.address}/s/1{'0' * 23}".upper(): f"/S/1{'0' * 23}",
         f"1{'0' * 25}": f"/C/1{'0' * 25}",
         f"1{'0' * 24}": "/counter?",
-        "1234 5678": "/counter?code=12345678",
+        "1234 5678": "/counter?scanned=1",
         "https://elsewhere.example/K/1": "/scan?",
         "1234567": "/scan?",
         "http://[": "/scan?",
