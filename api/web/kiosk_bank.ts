@@ -43,8 +43,12 @@ export class BankClock {
     this.ahead = Math.max(now, known.seen) - performance.now();
   }
 
-  /** The bank said that it was `told` at a moment between two of this page's own. */
+  /**
+   * The bank said that it was `told` at a moment between two of this page's own. Two that are far apart say nothing: the
+   * tablet slept in between.
+   */
   async set(told: number, sent: number, heard: number): Promise<void> {
+    if (heard - sent > 2 * patienceMilliseconds) throw new Error("slept");
     this.ahead = told - (sent + heard) / 2;
     this.aheadOfTablet = this.now() - Date.now();
     this.doubtful = false;
