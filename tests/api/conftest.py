@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
@@ -38,8 +39,14 @@ def keys() -> Keys:
     return Keys.new()
 
 
+@pytest.fixture(scope="session")
+def app() -> Litestar:
+    """The app, put together once, which takes a second; it belongs to whatever bank its state names."""
+    return create_app()
+
+
 @pytest.fixture
-def build(engine: AsyncEngine, keys: Keys, new_book: int, database: Any, tmp_path: Path) -> Build:
+def build(app: Litestar, engine: AsyncEngine, keys: Keys, new_book: int, database: Any, tmp_path: Path) -> Build:
     """Opens a town whose settings a test chooses."""
 
     @contextlib.asynccontextmanager
@@ -57,7 +64,8 @@ def build(engine: AsyncEngine, keys: Keys, new_book: int, database: Any, tmp_pat
             for member_id in (city.manager_id, city.clerk_id):
                 await set_password(connection, new_book, member_id, password_hash=hashed, now=MORNING)
         await commits.start()
-        town = Town(create_app(bank), bank, city, watch, said)
+        town = Town(app, bank, city, watch, said)
+        app.state.bank = bank
         try:
             yield town
         finally:

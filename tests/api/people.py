@@ -92,10 +92,15 @@ class Town:
 
     def stranger(self, address: str = ADDRESS, peer: str = "127.0.0.1") -> Person:
         """Somebody who has never been here."""
-        transport = httpx.ASGITransport(self.app, client=(peer, 40_000))
+        transport = httpx.ASGITransport(self.answer, client=(peer, 40_000))
         person = Person(self.bank, httpx.AsyncClient(transport=transport, base_url=address), address)
         self.people.append(person)
         return person
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer for this town: others may be open on the same app."""
+        self.app.state.bank = self.bank
+        await self.app(scope, receive, send)
 
     async def member(self, member_id: UUID, password: str = PASSWORD, **where: str) -> Person:
         """A member, signed in."""

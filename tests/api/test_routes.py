@@ -263,6 +263,7 @@ async def test_a_route_that_slipped_in_is_closed(town: Town) -> None:
     @get("/api/v1/slipped-in")
     async def slipped_in() -> None: ...
 
+    town.app = create_app(town.bank)
     town.app.register(slipped_in)
     admin = await town.with_role("admin")
     assert problem(await admin.get("/api/v1/slipped-in")) == (403, "role_not_allowed")

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import guards, logs, problems
+from api.app import create_app
 from api.problems import problem_of
 from tests.api.conftest import Build
 from tests.api.people import Town, problem
@@ -57,6 +58,8 @@ async def test_figures_are_for_this_machine_alone(build: Build) -> None:
 
 
 async def test_figures_count_answers_commands_and_failed_sign_ins(town: Town) -> None:
+    # Others are counted by the app that all tests share.
+    town.app = create_app(town.bank)
     member_id = await town.join()
     person = await town.member(member_id)
     for _ in range(2):
@@ -152,6 +155,7 @@ async def test_a_failure_of_ours_is_a_problem_with_a_number_to_look_for(
 
     monkeypatch.setitem(guards.ACCESS, "GET /broken", guards.ANYBODY)
     monkeypatch.setitem(guards.ACCESS, "GET /api/v1/broken", guards.ANYBODY)
+    town.app = create_app(town.bank)
     town.app.register(broken)
     answer = await town.stranger().get("/api/v1/broken")
     assert problem(answer) == (500, "unexpected")
