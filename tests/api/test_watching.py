@@ -144,6 +144,7 @@ async def test_a_line_names_the_route_and_nothing_of_the_person(build: Build, lo
 async def test_a_failure_of_ours_is_a_problem_with_a_number_to_look_for(
     town: Town, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    town.app = create_app(town.bank)
     log.listen()
 
     @get(["/broken", "/api/v1/broken"])
@@ -155,7 +156,6 @@ async def test_a_failure_of_ours_is_a_problem_with_a_number_to_look_for(
 
     monkeypatch.setitem(guards.ACCESS, "GET /broken", guards.ANYBODY)
     monkeypatch.setitem(guards.ACCESS, "GET /api/v1/broken", guards.ANYBODY)
-    town.app = create_app(town.bank)
     town.app.register(broken)
     answer = await town.stranger().get("/api/v1/broken")
     assert problem(answer) == (500, "unexpected")
