@@ -12,6 +12,7 @@ from tests.browser.accessibility import faults, poor_contrast, shifts
 from tests.browser.bank import Service
 from tests.browser.people import DESK, PHONE, Open, phone_of, read_picture
 from tests.browser.places import PAGES, visit
+from tests.browser.trickle import trickling
 
 TITLES = {"en": "Time Bank", "zh-CN": "时间银行"}
 
@@ -43,6 +44,18 @@ def test_every_text_stands_out(service: Service, opened: Open, role: str | None)
     page = person.sign_in(role) if role else person.page()
     for path in visit(page, service.address, role):
         assert poor_contrast(page) == [], path
+
+
+def test_a_page_that_arrives_bit_by_bit_does_not_move(service: Service, opened: Open) -> None:
+    with trickling(service.address) as address:
+        person = opened("zh-CN")
+        person.sign_in("admin")
+        for cookie in person.context.cookies():
+            person.context.add_cookies([{"name": cookie["name"], "value": cookie["value"], "url": address}])
+        page = person.page()
+        page.goto(f"{address}/admin/regions")
+        expect(page.locator("form[action='/sign-out']")).to_be_visible()
+        assert shifts(page) == []
 
 
 def test_the_switch_changes_the_language_and_stays(service: Service, opened: Open) -> None:
