@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
-from api import guards, health, logs, pages, problems, rest
+from api import admission, guards, health, logs, pages, problems, rest
 from api.edge import Edge
 from api.state import Bank
 from api.worker import end_with_parent, freeze_what_is_loaded, when_stopped
@@ -41,7 +41,7 @@ def create_app(bank: Bank | None = None) -> Litestar:
 
     app = Litestar(
         route_handlers=[*pages.handlers, *rest.handlers, *health.handlers],
-        guards=[guards.admit],
+        guards=[admission.admit],
         exception_handlers=problems.handlers,
         lifespan=[lifespan],
         request_max_body_size=BODY_LIMIT_BYTES,

@@ -5,19 +5,11 @@ decided row by row in `timebank/access.py`.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal
 
 from litestar import Litestar
-from litestar.connection import ASGIConnection, Request
-from litestar.datastructures import FormMultiDict
-from litestar.exceptions import HTTPException
-from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
-from litestar.types import HTTPScope
 
-from api import credentials
-from api.auth import visitor_of
-from api.problems import Problem
 from timebank import trail
 from timebank.counter import COUNTER_ROLES
 from timebank.records import QUEUE_ROLES
@@ -346,112 +338,12 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/kiosk/card-scans": KIOSKS,
 }
 
-SAFE_METHODS = frozenset({"GET", "OPTIONS"})
-CSRF_FIELD = "csrf"
-CSRF_HEADER = "x-csrf-token"
-FORM_TYPE = "application/x-www-form-urlencoded"
 # The only forms that bring files.
-UPLOAD_TYPE = "multipart/form-data"
 UPLOADS = frozenset({"POST /admin/rewards/{reward_id}/picture"})
-# What a number in an address may be: no column holds more.
-HIGHEST_NUMBER = 2**31 - 1
 
 
 class Unguarded(Exception):
     """A route does not stand in the table, or the table names a route that is not there."""
-
-
-async def admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """The one guard of the app: lets a request through to its handler, or raises the problem."""
-    scope = cast(HTTPScope, connection.scope)
-    method = scope["method"]
-    # What the framework answers to OPTIONS is which methods there are.
-    if method != "OPTIONS":
-        access = ACCESS.get(f"{method} {scope['path_template']}")
-        if access is None:
-            raise Problem("role_not_allowed")
-        check_numbers(scope["path_params"])
-        if method not in SAFE_METHODS:
-            check_origin(connection)
-        if access.to == "kiosks":
-            # What it signed is of nobody's session, and for this request alone: there is no token to ask for.
-            await credentials.admit(connection)
-            return
-        check_access(connection, access)
-        if method not in SAFE_METHODS:
-            await check_token(connection)
-
-
-def check_numbers(parameters: dict[str, Any]) -> None:
-    """A number that no thing of ours can have is the number of nothing."""
-    if any(isinstance(value, int) and not 0 <= value <= HIGHEST_NUMBER for value in parameters.values()):
-        raise Problem("not_found")
-
-
-def check_access(connection: ASGIConnection[Any, Any, Any, Any], access: Access) -> None:
-    """Raise `not_signed_in` or `role_not_allowed` unless the route is open to the visitor."""
-    visitor = visitor_of(connection)
-    if access.to == "anybody":
-        return
-    if access.to == "machine":
-        # To everybody else it is not there.
-        if not visitor.arrival.loopback:
-            raise Problem("not_found")
-        return
-    if visitor.session is None:
-        raise Problem("not_signed_in")
-    if access.to == "roles" and not any(grant.role in access.roles for grant in visitor.session.grants):
-        raise Problem("role_not_allowed")
-
-
-def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """A write says where it comes from, and that is here; over an open line nothing is written.
-
-    Browsers send `Origin`, new ones `Sec-Fetch-Site` too, and no page can forge either. Programs set `Origin`.
-    """
-    visitor = visitor_of(connection)
-    if not visitor.arrival.private:
-        raise Problem("https_required")
-    site, origin = connection.headers.get("sec-fetch-site"), connection.headers.get("origin")
-    if site is None and origin is None:
-        raise Problem("cross_site")
-    if (site is not None and site != "same-origin") or (origin is not None and origin != visitor.arrival.origin):
-        raise Problem("cross_site")
-
-
-async def check_token(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """A form carries the token of this visitor; a program that is signed in sends it as a header."""
-    visitor = visitor_of(connection)
-    if connection.scope["path"].startswith("/api/"):
-        if visitor.session is not None and not visitor.is_ours(connection.headers.get(CSRF_HEADER, "")):
-            raise Problem("csrf_failed")
-        return
-    kind = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-    scope = cast(HTTPScope, connection.scope)
-    takes_files = f"{scope['method']} {scope['path_template']}" in UPLOADS
-    if kind != FORM_TYPE and not (kind == UPLOAD_TYPE and takes_files):
-        raise Problem("content_type_unsupported")
-    form: Any = {}
-    if isinstance(connection, Request):
-        form = await (read_upload(connection) if kind == UPLOAD_TYPE else connection.form())
-    token = form.get(CSRF_FIELD)
-    if not isinstance(token, str) or not visitor.is_ours(token):
-        raise Problem("csrf_failed")
-
-
-async def read_upload(request: Request[Any, Any, Any]) -> FormMultiDict:
-    """A form that brings a file. What the framework stumbles over is malformed; the file alone can be too large."""
-    try:
-        return await request.form()
-    except HTTPException as error:
-        if error.status_code == 413:
-            raise Problem("picture_too_large") from None
-        if error.status_code < 500:
-            raise Problem("request_malformed") from None
-        raise
-    except (ValueError, LookupError):
-        # A part that says it is in a character set which it is not in, or which is none.
-        raise Problem("request_malformed") from None
 
 
 def routes(app: Litestar) -> dict[str, HTTPRoute]:

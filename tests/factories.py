@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import funds, kinds, members, purses, regions, rewards, roles, stations
+from timebank import devices, funds, kinds, members, purses, regions, rewards, roles, stations
 from timebank.ids import uuid7
 from timebank.keys import Keys
 
@@ -157,7 +157,7 @@ async def build_city(
         now=now,
     )
     city.station = await city.add_station(connection)
-    city.screen = (await stations.devices(connection, book_id, city.station.id))[0]
+    city.screen = (await devices.of_station(connection, book_id, city.station.id))[0]
     city.manager_id = await city.add_member(connection, "周站长")
     city.clerk_id = await city.add_member(connection, "吴核销")
     await city.grant(connection, city.manager_id, "manager", station_id=city.station.id)

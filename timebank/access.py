@@ -141,6 +141,19 @@ async def visible_station(
     return row
 
 
+async def administered_station(
+    connection: AsyncConnection, book_id: int, station_id: UUID, actor_id: UUID | None, now: datetime
+) -> Row[Any]:
+    """The station, when it exists and the actor, unless the operator, administers it; `NotFound` otherwise."""
+    if actor_id is not None:
+        return await visible_station(connection, book_id, station_id, actor_id=actor_id, roles=("admin",), now=now)
+    query = select(station).where(station.c.book_id == book_id, station.c.id == station_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind="station")
+    return row
+
+
 async def covered_stations(
     connection: AsyncConnection,
     book_id: int,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import founding, funds, kinds, members, regions, rewards, roles, stations
+from timebank import devices, founding, funds, kinds, members, regions, rewards, roles, stations
 from timebank.ids import uuid7
 from timebank.keys import Keys
 
@@ -99,7 +99,7 @@ async def found(demo: Demo) -> None:
             now=now,
             **values,
         )
-        (screen,) = await stations.devices(connection, book_id, station.id)
+        (screen,) = await devices.of_station(connection, book_id, station.id)
         demo.stations[station.number] = station
         demo.screens[station.number] = screen.number
 

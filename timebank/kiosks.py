@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from sqlalchemy import Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, codes, stations
+from timebank import access, codes, devices
 from timebank.codes import CodeExpired
 from timebank.errors import Conflict, Invalid, NotFound
 from timebank.punches import CARD_ROLES
@@ -49,7 +49,7 @@ async def enrol(
         if (known.station_id, known.public_key) != (station_id, key):
             raise Conflict(field="id")
         return known
-    return await stations.add_device(
+    return await devices.add(
         connection,
         book_id,
         station_id=station_id,
@@ -84,7 +84,7 @@ async def revoke(connection: AsyncConnection, book_id: int, device_id: UUID, *, 
         await access.visible_station(connection, book_id, row.station_id, actor_id=actor_id, roles=CARD_ROLES, now=now)
     except NotFound:
         raise NotFound(kind="device") from None
-    await stations.take_out(connection, book_id, row, now=now, actor_id=actor_id)
+    await devices.take_out(connection, book_id, row, now=now, actor_id=actor_id)
 
 
 async def by_number(connection: AsyncConnection, book_id: int, number: int) -> Row[Any] | None:

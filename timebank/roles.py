@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, case, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, members, regions, stations, trail
+from timebank import access, members, regions, trail
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import Invalid, NotAllowed, NotFound
 from timebank.tables import ROLES, member, region, role_grant, station
@@ -124,7 +124,7 @@ async def scope(connection: AsyncConnection, book_id: int, grant: Any, actor_id:
     if grant.region_id is not None:
         region_id: UUID = (await regions.require(connection, book_id, grant.region_id, actor_id, now)).id
     else:
-        region_id = (await stations.require(connection, book_id, grant.station_id, actor_id, now)).region_id
+        region_id = (await access.administered_station(connection, book_id, grant.station_id, actor_id, now)).region_id
     return region_id
 
 

@@ -1,4 +1,4 @@
-"""Stations, where service happens, and the devices there that show codes or scan cards."""
+"""Stations, where service happens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -7,15 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Column, Row, Table, Uuid, any_, func, literal, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, Uuid, any_, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, overview, regions, texts, trail
+from timebank import access, devices, numbering, overview, regions, texts, trail
 from timebank.cursors import Cursor, Page, page
-from timebank.errors import Conflict, Invalid, NotFound
+from timebank.errors import Invalid, NotFound
 from timebank.ids import uuid7
-from timebank.tables import device, fund, region, service_kind, station
+from timebank.tables import fund, region, service_kind, station
 
 NAME_LIMIT = 80
 ADDRESS_LIMIT = 200
@@ -29,7 +28,6 @@ TEXT_LIMITS = {
 POSITION = ("latitude", "longitude")
 # What the trail keeps of a new station.
 WRITTEN = ("region_id", "fund_id", "service_kind_id", *TEXT_LIMITS, "cap_minutes", *POSITION)
-DEVICE_KINDS = ("screen", "kiosk", "scanner")
 
 
 async def add(
@@ -82,7 +80,7 @@ async def add(
         "state": "open",
         "created_at": now,
     }
-    row = await insert_numbered(connection, station, values, number)
+    row = await numbering.insert_numbered(connection, station, values, number)
     await trail.write(
         connection,
         book_id,
@@ -93,29 +91,8 @@ async def add(
         after={"number": row.number, **{name: kept(value) for name, value in values.items() if name in WRITTEN}},
         now=now,
     )
-    await enrol_device(connection, book_id, station_id=id, kind="screen", name="screen", id=uuid7(now), now=now)
+    await devices.add(connection, book_id, station_id=id, kind="screen", name="screen", id=uuid7(now), now=now)
     return row
-
-
-async def insert_numbered(
-    connection: AsyncConnection, table: Table, values: dict[str, Any], number: int | None
-) -> Row[Any]:
-    """Insert a row under `number`, or under the next free one; `Conflict` when the number is taken."""
-    taken: Column[int] = table.c.number
-    following = select(func.coalesce(func.max(taken), 0) + 1).where(table.c.book_id == values["book_id"])
-    while True:
-        statement = (
-            insert(table)
-            .values(**values, number=following.scalar_subquery() if number is None else number)
-            .on_conflict_do_nothing(index_elements=["book_id", "number"])
-            .returning(table)
-        )
-        row: Row[Any] | None = (await connection.execute(statement)).one_or_none()
-        if row is not None:
-            return row
-        # Another transaction has just committed this number. A free one is looked for again; a chosen one is gone.
-        if number is not None:
-            raise Conflict(field="number")
 
 
 async def require_fund(connection: AsyncConnection, book_id: int, fund_id: UUID, path: list[UUID]) -> None:
@@ -134,21 +111,6 @@ async def require_kind(connection: AsyncConnection, book_id: int, service_kind_i
         raise NotFound(kind="service_kind")
 
 
-async def require(
-    connection: AsyncConnection, book_id: int, station_id: UUID, actor_id: UUID | None, now: datetime
-) -> Row[Any]:
-    """The station, when it exists and the actor, unless the operator, administers it; `NotFound` otherwise."""
-    if actor_id is not None:
-        return await access.visible_station(
-            connection, book_id, station_id, actor_id=actor_id, roles=("admin",), now=now
-        )
-    query = select(station).where(station.c.book_id == book_id, station.c.id == station_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="station")
-    return row
-
-
 async def set_state(
     connection: AsyncConnection,
     book_id: int,
@@ -161,7 +123,7 @@ async def set_state(
     """Open or close a station. A closed one refuses check-ins; who is in can still check out."""
     if state not in ("open", "closed"):
         raise Invalid(field="state", reason="unknown")
-    before = await require(connection, book_id, station_id, actor_id, now)
+    before = await access.administered_station(connection, book_id, station_id, actor_id, now)
     await connection.execute(
         update(station).where(station.c.book_id == book_id, station.c.id == station_id).values(state=state)
     )
@@ -210,7 +172,7 @@ async def edit(
 
     Errors: `not_found` (station, region, fund, service kind), `invalid`.
     """
-    await require(connection, book_id, station_id, actor_id, now)
+    await access.administered_station(connection, book_id, station_id, actor_id, now)
     query = select(station).where(station.c.book_id == book_id, station.c.id == station_id).with_for_update()
     row = (await connection.execute(query)).one()
     given = {field.name: getattr(changes, field.name) for field in fields(changes)}
@@ -295,136 +257,3 @@ async def listed(
         query = query.where(tuple_(station.c.created_at, station.c.id) > tuple_(*after))
     query = query.order_by(station.c.created_at, station.c.id).limit(limit + 1)
     return page((await connection.execute(query)).all(), limit, "created_at")
-
-
-async def new_screen(
-    connection: AsyncConnection,
-    book_id: int,
-    station_id: UUID,
-    *,
-    id: UUID,
-    now: datetime,
-    actor_id: UUID | None = None,
-) -> Row[Any]:
-    """Give a station a new screen in place of those it has: codes that the old ones still show are refused."""
-    await require(connection, book_id, station_id, actor_id, now)
-    for row in await devices(connection, book_id, station_id):
-        if row.kind == "screen":
-            await revoke_device(connection, book_id, row.id, now=now, actor_id=actor_id)
-    return await enrol_device(
-        connection, book_id, station_id=station_id, kind="screen", name="screen", id=id, now=now, actor_id=actor_id
-    )
-
-
-async def enrol_device(
-    connection: AsyncConnection,
-    book_id: int,
-    *,
-    station_id: UUID,
-    kind: str,
-    name: str,
-    id: UUID,
-    now: datetime,
-    public_key: bytes | None = None,
-    actor_id: UUID | None = None,
-) -> Row[Any]:
-    """Give a station one more device, under the next free device number of the book. Answers its row."""
-    if kind not in DEVICE_KINDS:
-        raise Invalid(field="kind", reason="unknown")
-    await require(connection, book_id, station_id, actor_id, now)
-    return await add_device(
-        connection,
-        book_id,
-        station_id=station_id,
-        kind=kind,
-        name=name,
-        id=id,
-        now=now,
-        public_key=public_key,
-        actor_id=actor_id,
-    )
-
-
-async def add_device(
-    connection: AsyncConnection,
-    book_id: int,
-    *,
-    station_id: UUID,
-    kind: str,
-    name: str,
-    id: UUID,
-    now: datetime,
-    public_key: bytes | None,
-    actor_id: UUID | None,
-) -> Row[Any]:
-    """The row of a new device. Whether the actor may add one is asked before."""
-    values = {
-        "book_id": book_id,
-        "id": id,
-        "station_id": station_id,
-        "kind": kind,
-        "name": texts.line("name", name, NAME_LIMIT),
-        "public_key": public_key,
-        "enrolled_at": now,
-    }
-    row = await insert_numbered(connection, device, values, None)
-    await trail.write(
-        connection,
-        book_id,
-        actor_id=actor_id,
-        action="device.enrol",
-        subject_kind="device",
-        subject_id=id,
-        after={"number": row.number, "kind": kind, "station_id": str(station_id)},
-        now=now,
-    )
-    return row
-
-
-async def revoke_device(
-    connection: AsyncConnection, book_id: int, device_id: UUID, *, now: datetime, actor_id: UUID | None = None
-) -> None:
-    """Refuse whatever a device shows or scans from now on. Revoking twice changes nothing."""
-    query = select(device).where(device.c.book_id == book_id, device.c.id == device_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="device")
-    try:
-        await require(connection, book_id, row.station_id, actor_id, now)
-    except NotFound:
-        raise NotFound(kind="device") from None
-    await take_out(connection, book_id, row, now=now, actor_id=actor_id)
-
-
-async def take_out(
-    connection: AsyncConnection, book_id: int, row: Row[Any], *, now: datetime, actor_id: UUID | None
-) -> None:
-    """Revoke a device. Whether the actor may is asked before; one that is revoked already is left alone."""
-    revoked = await connection.execute(
-        update(device)
-        .where(device.c.book_id == book_id, device.c.id == row.id, device.c.revoked_at.is_(None))
-        .values(revoked_at=now)
-    )
-    if revoked.rowcount:
-        await trail.write(
-            connection,
-            book_id,
-            actor_id=actor_id,
-            action="device.revoke",
-            subject_kind="device",
-            subject_id=row.id,
-            before={"number": row.number, "revoked_at": None},
-            after={"number": row.number, "revoked_at": now.isoformat()},
-            now=now,
-        )
-
-
-async def devices(
-    connection: AsyncConnection, book_id: int, station_id: UUID, *, revoked: bool = False
-) -> list[Row[Any]]:
-    """The devices of a station by number, its screen first; those that are revoked only where that is asked for."""
-    query = select(device).where(device.c.book_id == book_id, device.c.station_id == station_id)
-    if not revoked:
-        query = query.where(device.c.revoked_at.is_(None))
-    query = query.order_by(device.c.number)
-    return list((await connection.execute(query)).all())

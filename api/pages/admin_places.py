@@ -16,7 +16,7 @@ from api.rest import regions as region_deeds
 from api.rest import stations as deeds
 from api.rest.operation import choice_query, limit_of, ranked_cursor
 from api.state import bank_of
-from timebank import access, kinds, overview, regions, stations
+from timebank import access, devices, kinds, overview, regions, stations
 from timebank.tables import LEVELS
 
 NOTHING = Tried(None, None, {})
@@ -107,14 +107,14 @@ async def station_page(request: AnyRequest, station_id: UUID, tried: Tried) -> R
     bank = bank_of(request)
     async with bank.engine.connect() as connection:
         row = await access.visible_station(connection, bank.book_id, station_id, **asker(request, ADMINS))
-        devices = await stations.devices(connection, bank.book_id, station_id, revoked=True)
+        found = await devices.of_station(connection, bank.book_id, station_id, revoked=True)
     return office(
         request,
         "admin/station.html",
         "/admin/stations",
         tried,
         station=row,
-        devices=devices,
+        devices=found,
         **await choices_for_station(request),
     )
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from api.pages.desk import station_at
 from api.pages.page import AnyRequest, go, member, show, speaker
 from api.state import bank_of
-from timebank import kiosks, stations
+from timebank import devices, kiosks
 from timebank.ids import uuid7
 
 
@@ -18,14 +18,14 @@ async def new_kiosk(request: AnyRequest, number: FromPath[int]) -> Response[Any]
     """Where a manager makes the tablet in hand a kiosk of the station, and ends those that it has."""
     bank, place, spoken = bank_of(request), await station_at(request, number), speaker(request)
     async with bank.engine.connect() as connection:
-        devices = await stations.devices(connection, bank.book_id, place.id)
+        found = await devices.of_station(connection, bank.book_id, place.id)
     return show(
         request,
         "station/new_kiosk.html",
         way="/stations",
         number=number,
         station=spoken.pick(place.name_zh, place.name_en),
-        kiosks=[row for row in devices if row.kind == "kiosk"],
+        kiosks=[row for row in found if row.kind == "kiosk"],
         id=uuid7(bank.clock()),
     )
 

@@ -14,7 +14,19 @@ from api.problems import Problem
 from api.rest.operation import limit_of, text_query
 from api.sentences import sentence, status_of
 from api.state import Bank, bank_of
-from timebank import answers, astray, codes, corrections, inquiries, members, overview, readings, records, stations
+from timebank import (
+    answers,
+    astray,
+    codes,
+    corrections,
+    devices,
+    inquiries,
+    members,
+    overview,
+    readings,
+    records,
+    stations,
+)
 from timebank.access import visible_station
 from timebank.commands import Answer
 from timebank.cursors import Cursor
@@ -76,7 +88,7 @@ async def at_screen(request: AnyRequest, number: int) -> tuple[Any, int, list[di
         station = await visible_station(
             connection, bank.book_id, place.id, actor_id=session.member_id, roles=SCREEN_ROLES, now=now
         )
-        screens = [row for row in await stations.devices(connection, bank.book_id, place.id) if row.kind == "screen"]
+        screens = [row for row in await devices.of_station(connection, bank.book_id, place.id) if row.kind == "screen"]
         people_in = await overview.people_in(connection, bank.book_id, place.id)
     if not screens:
         raise NotFound(kind="device")

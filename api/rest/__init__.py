@@ -1,6 +1,8 @@
 """The bank for programs: JSON under /api/v1, described by /api/v1/openapi.json."""
 
 from api.rest import (
+    astray,
+    card_scans,
     cards,
     certificates,
     checkins,
@@ -44,6 +46,8 @@ handlers = [
     *reports.handlers,
     *policies.handlers,
     *desk.handlers,
+    *card_scans.handlers,
+    *astray.handlers,
     *shifts.handlers,
     *kiosk.handlers,
     *cards.handlers,

@@ -1,4 +1,4 @@
-"""A member's own card: the code on it, its PIN, and what was scanned of it."""
+"""Cards: a member's own, with its code, its PIN and what was scanned of it; and those that a station gives out."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -8,12 +8,14 @@ from litestar import Response
 
 from api.auth import member_of
 from api.rest.checkins import Digits
-from api.rest.desk import Done, IssuedCard, Print
+from api.rest.desk import Print, named
 from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    Done,
     Operation,
+    ShortText,
     body_of,
     command_id,
     cursor_of,
@@ -43,6 +45,20 @@ class NewPin(Body, frozen=True):
     pin: Digits
     present_pin: Digits | None = None
     """The one before, where there is one."""
+
+
+class MemberNamed(Body, frozen=True):
+    """A member, by phone number or card."""
+
+    id: UUID
+    """UUID version 7; sent twice, it is done once."""
+    member: ShortText
+
+
+class IssuedCard(Answered, frozen=True):
+    """What is printed on the card. The one before it is out of use."""
+
+    code: str
 
 
 class CardScanned(Answered, frozen=True):
@@ -131,4 +147,31 @@ async def confirm(request: AnyRequest) -> Response[Any]:
     return give(Done(), 201)
 
 
-handlers = [my_card, replace, choose_pin, to_confirm, confirm]
+@writing("/cards", Operation(IssuedCard, MemberNamed, 201, ("not_found", "card_revoked")))
+async def issue_card(request: AnyRequest) -> Response[Any]:
+    """Give a member whom one serves a card; a lost one is replaced in the same step."""
+    body, bank = await body_of(request, MemberNamed), bank_of(request)
+    member_id = await named(request, body.member)
+    async with bank.engine.begin() as connection:
+        row = await cards.issue(
+            connection,
+            bank.book_id,
+            member_id,
+            id=command_id(body.id),
+            now=bank.clock(),
+            actor_id=member_of(request).member_id,
+        )
+    return give(IssuedCard(code=f"/C/{codes.card_code(bank.keys.card, row.number)}"), 201)
+
+
+@writing("/pin-resets", Operation(Done, MemberNamed, 201, ("not_found", "card_revoked", "role_not_allowed")))
+async def reset_pin(request: AnyRequest) -> Response[Any]:
+    """Forget the PIN of a member whom one serves, so that the member can type a new one."""
+    body, bank = await body_of(request, MemberNamed), bank_of(request)
+    member_id = await named(request, body.member)
+    async with bank.engine.begin() as connection:
+        await pins.reset(connection, bank.book_id, member_id, now=bank.clock(), actor_id=member_of(request).member_id)
+    return give(Done(), 201)
+
+
+handlers = [my_card, replace, choose_pin, to_confirm, confirm, issue_card, reset_pin]

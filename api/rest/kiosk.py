@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response
@@ -14,27 +14,21 @@ from msgspec import Meta
 from api.auth import member_of
 from api.credentials import kiosk_of
 from api.problems import Problem
-from api.rest.checkins import Code, Digits
-from api.rest.desk import SCANNED, station_at
+from api.rest.desk import station_at
 from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
-    CommandAnswer,
-    Moment,
     Operation,
     ShortText,
     body_of,
     command_id,
     give,
-    moment,
     reading,
-    settled,
     shaped,
     writing,
 )
 from api.state import bank_of
-from api.vouching import kiosk_punch
 from timebank import catalogue, kiosks, members, presence, purses, shifts
 from timebank.clock import local_day
 
@@ -124,20 +118,6 @@ class KioskBoard(Answered, frozen=True):
     shifts: list[KioskShift]
 
 
-class KioskCardScan(Body, frozen=True):
-    """A member's card, shown at the kiosk."""
-
-    id: UUID
-    """UUID version 7, made by the kiosk and kept until there is an answer."""
-    kind: Literal["in", "out"]
-    code: Code
-    """The card as scanned."""
-    pin: Digits | None = None
-    """Typed by the member: with it the scan is of grade A, without it of grade B until the member confirms it."""
-    scanned_at: Moment | None = None
-    """When it was scanned, where that was without a network; at most 72 hours ago."""
-
-
 @writing("/stations/{number:int}/kiosks", Operation(EnrolledKiosk, NewKiosk, 201, ("not_found", "conflict")))
 async def enrol_kiosk(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """Make a tablet a kiosk of a station that one looks after. From then on it needs no session."""
@@ -217,24 +197,4 @@ async def kiosk_events(request: AnyRequest) -> Stream:
     return Stream(watching.changes(kiosk.station_id), media_type=EVENTS, headers=headers)
 
 
-@writing(
-    "/kiosk/card-scans",
-    Operation(CommandAnswer, KioskCardScan, 201, tuple(dict.fromkeys((*SCANNED, "code_expired")))),
-)
-async def kiosk_card_scan(request: AnyRequest) -> Response[Any]:
-    """Check a member in or out by the card that they show at the kiosk. `data` as for a check-in or check-out."""
-    body, bank, kiosk = await body_of(request, KioskCardScan), bank_of(request), kiosk_of(request)
-    command = await kiosk_punch(
-        bank,
-        kiosk,
-        id=command_id(body.id),
-        kind=body.kind,
-        code=body.code,
-        pin=body.pin,
-        scanned_at=moment("scanned_at", body.scanned_at),
-    )
-    committer = bank.commits.check_in if body.kind == "in" else bank.commits.check_out
-    return settled(command.id, await committer.submit(command))
-
-
-handlers = [enrol_kiosk, revoke_kiosk, kiosk_keys, kiosk_board, kiosk_events, kiosk_card_scan]
+handlers = [enrol_kiosk, revoke_kiosk, kiosk_keys, kiosk_board, kiosk_events]

@@ -62,6 +62,12 @@ class CommandAnswer(Answered, frozen=True):
     """Facts that belong to the answer; see each operation."""
 
 
+class Done(Answered, frozen=True):
+    """It is done."""
+
+    code: str = "ok"
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """How a route is described to programs; `api/openapi.py` makes the document of it."""

@@ -10,11 +10,12 @@ from msgspec import Meta
 
 from api.auth import member_of
 from api.problems import Problem
-from api.rest.desk import Done, station_at
+from api.rest.desk import station_at
 from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    Done,
     Moment,
     Operation,
     body_of,

@@ -28,7 +28,7 @@ from api.rest.operation import (
     text_query,
 )
 from api.state import bank_of
-from timebank import access, codes, overview, stations
+from timebank import access, codes, devices, overview, stations
 from timebank.errors import NotFound
 from timebank.records import QUEUE_ROLES
 
@@ -222,7 +222,7 @@ async def screen_codes(request: AnyRequest, number: FromPath[int]) -> Response[A
     async with bank.engine.connect() as connection:
         place = await overview.place(connection, bank.book_id, number=number)
         await access.visible_station(connection, bank.book_id, place.id, actor_id=actor_id, roles=QUEUE_ROLES, now=now)
-        screens = [row for row in await stations.devices(connection, bank.book_id, place.id) if row.kind == "screen"]
+        screens = [row for row in await devices.of_station(connection, bank.book_id, place.id) if row.kind == "screen"]
     if not screens:
         raise NotFound(kind="device")
     first = codes.slot_at(now)
@@ -264,7 +264,7 @@ async def show_station(request: AnyRequest, station_id: FromPath[UUID]) -> Respo
             roles=("admin",),
             now=bank.clock(),
         )
-        found = await stations.devices(connection, bank.book_id, station_id, revoked=True)
+        found = await devices.of_station(connection, bank.book_id, station_id, revoked=True)
     return give(shaped(row, StationWithDevices, devices=[shaped(each, Device) for each in found]))
 
 
@@ -299,7 +299,7 @@ async def set_station_state(deed: Doing[StationState]) -> None:
 @doing("/stations/{station_id:uuid}/devices", NewDevice)
 async def enrol_device(deed: Doing[NewDevice]) -> dict[str, Any]:
     """Give a station one more device."""
-    row = await stations.enrol_device(
+    row = await devices.enrol(
         deed.connection,
         deed.bank.book_id,
         station_id=deed.subject,
@@ -315,7 +315,7 @@ async def enrol_device(deed: Doing[NewDevice]) -> dict[str, Any]:
 @doing("/stations/{station_id:uuid}/screens", DeviceCommand)
 async def replace_screen(deed: Doing[DeviceCommand]) -> dict[str, Any]:
     """Give a station a new screen in place of those it has: codes that the old ones still show are refused."""
-    row = await stations.new_screen(
+    row = await devices.new_screen(
         deed.connection, deed.bank.book_id, deed.subject, id=deed.id, now=deed.now, actor_id=deed.actor_id
     )
     return {"device_id": str(row.id), "number": row.number}
@@ -324,7 +324,7 @@ async def replace_screen(deed: Doing[DeviceCommand]) -> dict[str, Any]:
 @doing("/devices/{device_id:uuid}/revocation", DeviceCommand)
 async def revoke_device(deed: Doing[DeviceCommand]) -> None:
     """Refuse whatever a device shows or scans from now on."""
-    await stations.revoke_device(deed.connection, deed.bank.book_id, deed.subject, now=deed.now, actor_id=deed.actor_id)
+    await devices.revoke(deed.connection, deed.bank.book_id, deed.subject, now=deed.now, actor_id=deed.actor_id)
 
 
 DEEDS = (add_station, change_station, set_station_state, enrol_device, replace_screen, revoke_device)

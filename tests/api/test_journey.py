@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.api.people import Person, Town, problem
-from timebank import codes
+from timebank import codes, devices
 from timebank.tables import command, punch, record
 
 
@@ -325,10 +325,9 @@ async def test_a_station_is_opened_once_and_only_inside_the_branch(town: Town) -
 
 
 async def test_a_station_without_a_screen_shows_nothing(town: Town) -> None:
-    from timebank import stations
 
     async with town.bank.engine.begin() as connection:
-        await stations.revoke_device(connection, town.bank.book_id, town.city.screen.id, now=town.watch.now)
+        await devices.revoke(connection, town.bank.book_id, town.city.screen.id, now=town.watch.now)
     manager = await town.member(town.city.manager_id)
     answer = await manager.get(f"/api/v1/stations/{town.city.station.number}/codes")
     assert problem(answer) == (404, "not_found")

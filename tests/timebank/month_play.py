@@ -20,6 +20,7 @@ from timebank import (
     attendances,
     codes,
     counter,
+    devices,
     doors,
     expiry,
     funds,
@@ -29,7 +30,6 @@ from timebank import (
     policies,
     purses,
     redemptions,
-    stations,
     undoing,
     verification,
 )
@@ -439,7 +439,7 @@ async def opened(connection: AsyncConnection, keys: Keys) -> Play:
     city = await build_city(connection, next(numbers), keys, START, fund_points=FILLING)
     await set_rules(connection, city, 2, BEFORE, **plain(RULES))
     elsewhere = await city.add_station(connection)
-    (screen,) = await stations.devices(connection, city.book_id, elsewhere.id)
+    (screen,) = await devices.of_station(connection, city.book_id, elsewhere.id)
     people = await city.add_members(connection, 5)
     second_id = await city.add_member(connection)
     await city.grant(connection, second_id, "admin", region_id=city.region_id)

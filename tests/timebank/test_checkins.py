@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import done, one, rows, scan, send, serve, the_record
-from timebank import codes, members, policy, stations, tables
+from timebank import codes, devices, members, policy, stations, tables
 from timebank.commands import Answer
 from timebank.hourly import HourlyKeys
 from timebank.keys import Keys
@@ -38,7 +38,7 @@ async def member_id(connection: AsyncConnection, city: City) -> UUID:
 async def other_place(connection: AsyncConnection, city: City, **more: Any) -> dict[str, Any]:
     """A second station with its screen, as `scan` takes them."""
     place = await city.add_station(connection, **more)
-    return {"station": place, "screen": (await stations.devices(connection, city.book_id, place.id))[0]}
+    return {"station": place, "screen": (await devices.of_station(connection, city.book_id, place.id))[0]}
 
 
 async def close(connection: AsyncConnection, city: City) -> None:
@@ -80,7 +80,7 @@ async def test_a_code_that_is_no_longer_live(
 
 @pytest.mark.parametrize("kind", ["in", "out"])
 async def test_a_device_that_was_revoked(connection: AsyncConnection, city: City, member_id: UUID, kind: str) -> None:
-    await stations.revoke_device(connection, city.book_id, city.screen.id, now=MORNING)
+    await devices.revoke(connection, city.book_id, city.screen.id, now=MORNING)
     assert await one(connection, city, scan(city, member_id, kind)) == Answer("device_revoked")
     assert await nothing_kept(connection, city)
 
@@ -141,7 +141,7 @@ async def test_a_kind_of_service_that_is_unknown_or_given_up(
 async def test_of_several_reasons_the_first_of_the_protocol_is_given(
     connection: AsyncConnection, city: City, member_id: UUID
 ) -> None:
-    await stations.revoke_device(connection, city.book_id, city.screen.id, now=MORNING)
+    await devices.revoke(connection, city.book_id, city.screen.id, now=MORNING)
     await close(connection, city)
     await members.suspend(connection, city.book_id, member_id, now=MORNING)
 
@@ -151,7 +151,7 @@ async def test_of_several_reasons_the_first_of_the_protocol_is_given(
     forged = codes.station_code(HourlyKeys(b"x"), city.station.number, city.screen.number, 0)
     assert (await one(connection, city, scan(city, member_id, "in", code=forged))).code == "code_forged"
     assert await refused() == "device_revoked"
-    city.screen = await stations.enrol_device(
+    city.screen = await devices.enrol(
         connection,
         city.book_id,
         station_id=city.station.id,

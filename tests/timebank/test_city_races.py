@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import cancel, earn, fulfil, redeem, rows, scan, send, verify
-from timebank import funds, purses, redemptions, stations, verification
+from timebank import devices, funds, purses, redemptions, verification
 from timebank.commands import Answer
 from timebank.database import sqlstate
 from timebank.keys import Keys
@@ -138,7 +138,7 @@ async def streets(engine: AsyncEngine, new_book: int, keys: Keys) -> Streets:
         places: list[dict[str, Any]] = [{"station": city.station, "screen": city.screen}]
         for _ in range(2):
             station = await city.add_station(connection)
-            (screen,) = await stations.devices(connection, city.book_id, station.id)
+            (screen,) = await devices.of_station(connection, city.book_id, station.id)
             places.append({"station": station, "screen": screen})
             await city.grant(connection, city.manager_id, "manager", station_id=station.id)
         # What is held for minutes only times out while people still run to collect it.

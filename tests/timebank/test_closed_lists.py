@@ -26,7 +26,20 @@ from tests.factories import MORNING, City, build_city
 from tests.timebank.test_holds import enter, plan, rule
 from tests.timebank.ways import Doorway
 from tests.unit.test_docs_facts import refusals
-from timebank import astray, attendances, cards, codes, consents, manual, members, policy, posters, records, stations
+from timebank import (
+    astray,
+    attendances,
+    cards,
+    codes,
+    consents,
+    devices,
+    manual,
+    members,
+    policy,
+    posters,
+    records,
+    stations,
+)
 from timebank.commit import Commits
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -156,7 +169,7 @@ async def code_expired(scan: Attempt) -> None:
 
 @fault("device_revoked", "screen")
 async def device_revoked(scan: Attempt) -> None:
-    await stations.revoke_device(scan.door.connection, scan.door.city.book_id, scan.door.screen.id, now=MORNING)
+    await devices.revoke(scan.door.connection, scan.door.city.book_id, scan.door.screen.id, now=MORNING)
 
 
 @fault("card_revoked", "card", "home")
@@ -359,7 +372,7 @@ async def long_day(door: Doorway, one: UUID) -> Any:
 async def too_fast(door: Doorway, one: UUID) -> Any:
     connection, city = door.connection, door.city
     far = await city.add_station(connection)
-    (screen,) = await stations.devices(connection, city.book_id, far.id)
+    (screen,) = await devices.of_station(connection, city.book_id, far.id)
     for id, latitude in ((door.station.id, 28.68), (far.id, 39.9)):
         here = update(station).where(station.c.book_id == city.book_id, station.c.id == id)
         await connection.execute(here.values(latitude=latitude, longitude=116.0))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.factories import MORNING, City, build_city
 from tests.timebank.acting import done, no_draw, rows, verify
 from tests.timebank.ways import Doorway
-from timebank import astray, attendances, stations
+from timebank import astray, attendances, devices
 from timebank.keys import Keys
 from timebank.scans import Sent
 from timebank.tables import attendance, audit_entry
@@ -41,7 +41,7 @@ async def one(connection: AsyncConnection, city: City) -> UUID:
 async def beside(door: Doorway) -> Doorway:
     """Another station."""
     place = await door.city.add_station(door.connection)
-    screen, *_ = await stations.devices(door.connection, door.city.book_id, place.id)
+    screen, *_ = await devices.of_station(door.connection, door.city.book_id, place.id)
     return Doorway(door.connection, door.city, place, screen)
 
 

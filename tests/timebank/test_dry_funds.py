@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import committed, done, proved, rows, send, serve, the_record, verify
-from timebank import funds, purses, stations, verification
+from timebank import devices, funds, purses, verification
 from timebank.commands import Answer
 from timebank.keys import Keys
 from timebank.tables import record
@@ -104,7 +104,7 @@ async def test_an_empty_fund_keeps_nobody_waiting_for_another(connection: AsyncC
         now=MORNING,
     )
     elsewhere = await city.add_station(connection, fund_id=other_fund)
-    (screen,) = await stations.devices(connection, city.book_id, elsewhere.id)
+    (screen,) = await devices.of_station(connection, city.book_id, elsewhere.id)
     await city.grant(connection, city.manager_id, "manager", station_id=elsewhere.id)
     for member_id in await city.add_members(connection, 4):
         await done(connection, city, verify(city, await serve(connection, city, member_id)), NEXT_DAY)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import cancel, done, earn, fulfil, redeem, scan, send, serve, the_redemption, verify
-from timebank import explain, funds, stations
+from timebank import devices, explain, funds
 from timebank.cursors import CursorInvalid
 from timebank.explain import Line, Lines, PurseView
 from timebank.keys import Keys
@@ -113,7 +113,7 @@ async def test_a_record_without_a_check_out_shows_its_one_scan(
     connection: AsyncConnection, city: City, member_id: UUID
 ) -> None:
     elsewhere = await city.add_station(connection)
-    (screen,) = await stations.devices(connection, city.book_id, elsewhere.id)
+    (screen,) = await devices.of_station(connection, city.book_id, elsewhere.id)
     into = scan(city, member_id, "in")
     await done(connection, city, into)
     later = scan(city, member_id, "in", MORNING + timedelta(hours=3), station=elsewhere, screen=screen)
@@ -169,7 +169,7 @@ async def test_pages_hold_every_line_once_though_several_purses_moved_at_once(
         connection, city.book_id, fund_id=other_fund, points=900, id=city.new_id(), now=MORNING, actor_id=None
     )
     elsewhere = await city.add_station(connection, fund_id=other_fund)
-    (screen,) = await stations.devices(connection, city.book_id, elsewhere.id)
+    (screen,) = await devices.of_station(connection, city.book_id, elsewhere.id)
     await city.grant(connection, city.manager_id, "manager", station_id=elsewhere.id)
     await acting.set_rules(connection, city, 3, date(2026, 3, 4), life_years=2)
     made = []

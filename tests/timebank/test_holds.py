@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import MORNING, City, build_city
 from tests.timebank.ways import Doorway
-from timebank import astray, manual, members, policy, records, shifts, stations, verification
+from timebank import astray, devices, manual, members, policy, records, shifts, verification
 from timebank.astray import Settle
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -266,7 +266,7 @@ async def test_long_day(door: Doorway, city: City, connection: AsyncConnection) 
 async def test_too_fast(door: Doorway, city: City, one: UUID, connection: AsyncConnection) -> None:
     """From Nanchang to Jiujiang it is some 110 km: in half an hour nobody gets there, in an hour somebody may."""
     far = await city.add_station(connection)
-    (screen,) = await stations.devices(connection, city.book_id, far.id)
+    (screen,) = await devices.of_station(connection, city.book_id, far.id)
     for id, latitude, longitude in ((city.station.id, 28.68, 115.86), (far.id, 29.66, 115.95)):
         await connection.execute(
             update(station)
@@ -434,7 +434,7 @@ async def test_poster_alone(door: Doorway, one: UUID) -> None:
 
 async def test_unconfirmed(door: Doorway, city: City, one: UUID, connection: AsyncConnection) -> None:
     elsewhere = await city.add_station(connection)
-    (screen,) = await stations.devices(connection, city.book_id, elsewhere.id)
+    (screen,) = await devices.of_station(connection, city.book_id, elsewhere.id)
     away = Doorway(connection, city, elsewhere, screen)
     first = await door.one(door.sent(one, "in", MORNING))
     second = await away.one(away.sent(one, "in", NOON))

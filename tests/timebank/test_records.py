@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
-from timebank import answers, checkins, codes, overview, records, stations, verification
+from timebank import answers, checkins, codes, devices, overview, records, verification
 from timebank.cursors import Cursor, CursorInvalid
 from timebank.errors import NotFound
 from timebank.ids import uuid7
@@ -85,7 +85,7 @@ async def test_the_queue_is_the_branchs_oldest_first(connection: AsyncConnection
 
 
 async def stations_screen(connection: AsyncConnection, city: City, station: Any) -> Any:
-    return await stations.devices(connection, city.book_id, station.id)
+    return await devices.of_station(connection, city.book_id, station.id)
 
 
 async def test_nobody_sees_his_own_or_his_households_in_the_queue(connection: AsyncConnection, city: City) -> None:

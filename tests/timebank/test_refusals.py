@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.factories import MORNING, City, build_city
 from tests.timebank.ways import Doorway
-from timebank import cards, codes, doors, members, posters, stations
+from timebank import cards, codes, devices, doors, members, posters, stations
 from timebank.ids import uuid7
 from timebank.keys import Keys
 from timebank.scans import Sent
@@ -74,7 +74,7 @@ async def test_code_expired(door: Doorway, member_id: UUID) -> None:
 
 
 async def test_device_revoked(door: Doorway, member_id: UUID, connection: AsyncConnection) -> None:
-    await stations.revoke_device(connection, door.city.book_id, door.screen.id, now=MORNING)
+    await devices.revoke(connection, door.city.book_id, door.screen.id, now=MORNING)
     assert (await door.one(door.sent(member_id, "in", MORNING))).code == "device_revoked"
     late = door.sent(member_id, "in", later(5), Sent(code=door.code(MORNING), late=True))
     assert (await door.one(late, later(5))).code == "device_revoked"
@@ -206,7 +206,7 @@ async def test_the_first_reason_of_the_list_is_the_one_that_is_said(
     card, book_id = await door.card(one, MORNING), city.book_id
     poster = await door.poster(MORNING)
     wrong = f"{(int(door.digits(MORNING)) + 1) % 10**6:06d}"
-    await stations.revoke_device(connection, book_id, door.screen.id, now=MORNING)
+    await devices.revoke(connection, book_id, door.screen.id, now=MORNING)
     await cards.revoke(connection, book_id, one, now=MORNING, actor_id=one)
     await posters.revoke(connection, book_id, door.station.id, now=MORNING, actor_id=city.manager_id)
     await close(city, connection)

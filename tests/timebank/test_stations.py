@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING, City, build_city
-from timebank import funds, kinds, stations
+from timebank import devices, funds, kinds, stations
 from timebank.errors import Conflict, Invalid, NotFound
 from timebank.keys import Keys
 from timebank.tables import audit_entry, service_kind, station
@@ -23,7 +23,7 @@ async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
 async def test_a_station_opens_with_a_screen(connection: AsyncConnection, city: City) -> None:
     row = await city.add_station(connection)
     assert (row.number, row.state, row.cap_minutes) == (2, "open", 240)
-    (screen,) = await stations.devices(connection, city.book_id, row.id)
+    (screen,) = await devices.of_station(connection, city.book_id, row.id)
     assert (screen.kind, screen.number, screen.revoked_at) == ("screen", 2, None)
 
 
@@ -105,20 +105,20 @@ async def test_only_the_branch_may_open_and_close(connection: AsyncConnection, c
 
 async def test_devices_are_enrolled_and_revoked(connection: AsyncConnection, city: City) -> None:
     given = {"station_id": city.station.id, "name": "前台平板", "now": MORNING}
-    row = await stations.enrol_device(
+    row = await devices.enrol(
         connection, city.book_id, kind="kiosk", id=city.new_id(), public_key=b"\x01" * 32, **given
     )
     assert row.number == city.screen.number + 1
     with pytest.raises(Invalid):
-        await stations.enrol_device(connection, city.book_id, kind="toaster", id=city.new_id(), **given)
+        await devices.enrol(connection, city.book_id, kind="toaster", id=city.new_id(), **given)
     later = MORNING + timedelta(hours=1)
     with pytest.raises(NotFound):
-        await stations.revoke_device(connection, city.book_id, row.id, now=later, actor_id=city.manager_id)
+        await devices.revoke(connection, city.book_id, row.id, now=later, actor_id=city.manager_id)
     for moment in (later, later + timedelta(hours=1)):
-        await stations.revoke_device(connection, city.book_id, row.id, now=moment)
+        await devices.revoke(connection, city.book_id, row.id, now=moment)
     with pytest.raises(NotFound):
-        await stations.revoke_device(connection, city.book_id, city.new_id(), now=later)
-    assert [device.id for device in await stations.devices(connection, city.book_id, city.station.id)] == [
+        await devices.revoke(connection, city.book_id, city.new_id(), now=later)
+    assert [device.id for device in await devices.of_station(connection, city.book_id, city.station.id)] == [
         city.screen.id
     ]
     query = select(audit_entry.c.action).where(audit_entry.c.subject_id == row.id).order_by(audit_entry.c.at)

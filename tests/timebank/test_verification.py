@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import committed, done, one, proved, rows, scan, send, serve, the_record, verify
-from timebank import members, purses, roles, stations
+from timebank import devices, members, purses, roles
 from timebank.commands import Answer
 from timebank.keys import Keys
 from timebank.tables import decision, role_grant
@@ -194,7 +194,7 @@ async def test_only_clear_records_may_be_ticked_in_bulk(connection: AsyncConnect
     clear = await serve(connection, city, people[0])
     held = await serve(connection, city, people[1], minutes=601)
     elsewhere = await city.add_station(connection)
-    (screen,) = await stations.devices(connection, city.book_id, elsewhere.id)
+    (screen,) = await devices.of_station(connection, city.book_id, elsewhere.id)
     unconfirmed = scan(city, people[2], "in")
     await done(connection, city, unconfirmed)
     await done(connection, city, scan(city, people[2], "in", NEXT_DAY, station=elsewhere, screen=screen))
