@@ -13,7 +13,8 @@ from tests.conftest import numbers
 from tests.earning import ask, cancel, correct, decline, redeem
 from tests.factories import City, build_city
 from tests.timebank.acting import rows, set_rules
-from tests.timebank.month_model import Month, Redemption, Scan, Stay, day_of
+from tests.timebank.month_model import Month
+from tests.timebank.month_words import Redemption, Scan, Stay, day_of
 from tests.timebank.ways import DRAW, Doorway
 from timebank import (
     astray,
