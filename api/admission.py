@@ -13,6 +13,8 @@ from api import credentials
 from api.auth import visitor_of
 from api.guards import ACCESS, UPLOADS, Access
 from api.problems import Problem
+from api.state import bank_of
+from timebank.passkeys import PasskeyNeeded
 
 SAFE_METHODS = frozenset({"GET", "OPTIONS"})
 CSRF_FIELD = "csrf"
@@ -51,7 +53,7 @@ def check_numbers(parameters: dict[str, Any]) -> None:
 
 
 def check_access(connection: ASGIConnection[Any, Any, Any, Any], access: Access) -> None:
-    """Raise `not_signed_in` or `role_not_allowed` unless the route is open to the visitor."""
+    """Raise `not_signed_in`, `role_not_allowed` or `passkey_needed` unless the route is open to the visitor."""
     visitor = visitor_of(connection)
     if access.to == "anybody":
         return
@@ -62,8 +64,12 @@ def check_access(connection: ASGIConnection[Any, Any, Any, Any], access: Access)
         return
     if visitor.session is None:
         raise Problem("not_signed_in")
-    if access.to == "roles" and not any(grant.role in access.roles for grant in visitor.session.grants):
-        raise Problem("role_not_allowed")
+    if access.to == "roles":
+        if not any(grant.role in access.roles for grant in visitor.session.grants):
+            raise Problem("role_not_allowed")
+        needed = bank_of(connection).settings.require_passkey and not access.before_passkey
+        if needed and not visitor.session.by_passkey:
+            raise PasskeyNeeded()
 
 
 def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:

@@ -13,6 +13,7 @@ from litestar.routes import HTTPRoute
 from timebank import trail
 from timebank.counter import COUNTER_ROLES
 from timebank.records import QUEUE_ROLES
+from timebank.tables import ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Access:
 
     to: Literal["anybody", "members", "roles", "machine", "kiosks"]
     roles: tuple[str, ...] = ()
+    before_passkey: bool = False
+    """Open to whoever has the role and still has to add a passkey, where one is needed."""
 
 
 ANYBODY = Access("anybody")
@@ -32,6 +35,8 @@ KIOSKS = Access("kiosks")
 MANAGERS = Access("roles", QUEUE_ROLES)
 CLERKS = Access("roles", COUNTER_ROLES)
 ADMINS = Access("roles", ("admin",))
+# Who has any office at all, and adds a passkey.
+OFFICE = Access("roles", ROLES, before_passkey=True)
 # Who reads a branch's figures, funds and trail.
 READERS = Access("roles", trail.READERS)
 
@@ -92,6 +97,8 @@ ACCESS: dict[str, Access] = {
     "POST /privacy/password": MEMBERS,
     "POST /privacy/erasure": MEMBERS,
     "POST /privacy/erasure/withdrawal": MEMBERS,
+    "GET /passkeys": MEMBERS,
+    "POST /passkeys/{passkey_id}/removal": MEMBERS,
     "GET /records": MEMBERS,
     "GET /records/{record_id}": MEMBERS,
     "POST /records/{record_id}": MEMBERS,
@@ -213,6 +220,8 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/joins/codes": ANYBODY,
     "POST /api/v1/joins": ANYBODY,
     "POST /api/v1/activations": ANYBODY,
+    "POST /api/v1/passkey-challenges": ANYBODY,
+    "POST /api/v1/passkey-sessions": ANYBODY,
     "DELETE /api/v1/session": MEMBERS,
     # Programs: a volunteer's.
     "GET /api/v1/me": MEMBERS,
@@ -228,6 +237,10 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/me/address": MEMBERS,
     "POST /api/v1/me/mail-removal": MEMBERS,
     "POST /api/v1/me/password": MEMBERS,
+    "GET /api/v1/me/passkeys": MEMBERS,
+    "POST /api/v1/me/passkeys": OFFICE,
+    "POST /api/v1/me/passkey-challenges": OFFICE,
+    "POST /api/v1/me/passkeys/{passkey_id}/removal": MEMBERS,
     "POST /api/v1/me/erasure-request": MEMBERS,
     "POST /api/v1/me/erasure-withdrawal": MEMBERS,
     "GET /api/v1/balance": MEMBERS,

@@ -174,7 +174,7 @@ def responses(operation: "Operation", access: guards.Access, method: str) -> dic
     if access.to in ("members", "roles"):
         codes |= {"not_signed_in"} | ({"csrf_failed"} if method != "GET" else set())
     if access.to == "roles":
-        codes.add("role_not_allowed")
+        codes |= {"role_not_allowed"} if access.before_passkey else {"role_not_allowed", "passkey_needed"}
     if access.to == "kiosks":
         codes |= set(credentials.REFUSALS)
     by_status: dict[int, list[str]] = {}

@@ -105,6 +105,30 @@ SENTENCES: dict[str, Sentence] = {
         "全市统一的服务项目不能改名或停用，只能调整顺序。",
         "This kind belongs to the national catalogue: it can be moved, not renamed or retired.",
     ),
+    "passkey_expired": Sentence(
+        410, "本次通行密钥请求已用过或已过期，请再试一次。", "This was answered before, or too late; try again."
+    ),
+    "passkey_unknown": Sentence(401, "系统中没有这个通行密钥，请用其他方式登录。", "Nobody here has this passkey."),
+    "passkey_refused": Sentence(
+        401, "通行密钥验证未通过，请用其他方式登录。", "The passkey could not be verified; sign in another way."
+    ),
+    "passkey_copied": Sentence(
+        401,
+        "这个通行密钥可能被复制过，已拒绝登录；请用其他方式登录并删除它。",
+        "There may be a copy of this passkey. Sign in another way, and remove it.",
+    ),
+    "passkey_there": Sentence(409, "这台设备上已有通行密钥。", "This device has a passkey of yours already."),
+    "passkey_elsewhere": Sentence(
+        409,
+        "通行密钥只能在本时间银行的正式网址（域名）下使用。",
+        "Passkeys work at the bank's own name only, not at this address.",
+    ),
+    "passkey_needed": Sentence(
+        403, "请先使用通行密钥登录，再办理此项工作。", "Sign in by a passkey for this; add one if you have none."
+    ),
+    "sign_in_again": Sentence(
+        403, "为了安全，请重新登录后再操作。", "You signed in too long ago for this; sign in again first."
+    ),
     # Codes and check-ins.
     "code_malformed": Sentence(422, "这不是时间银行的二维码。", "This is not one of our codes."),
     "code_forged": Sentence(422, "此码不是时间银行签发的真码。", "This code is not genuine."),

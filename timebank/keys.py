@@ -45,6 +45,7 @@ FIXED = (
     "door",
     "certificate",
     "import",
+    "passkey",
 )
 PURPOSES = (*ROTATABLE, *FIXED)
 
@@ -156,6 +157,11 @@ class Keys:
     def rows(self) -> bytes:
         """Keys the ids of imported rows, which follow from what the rows say of people."""
         return self.derive("import")
+
+    @cached_property
+    def passkey(self) -> bytes:
+        """Makes what a device keeps to say whose a passkey is."""
+        return self.derive("passkey")
 
     @cached_property
     def draw(self) -> bytes:

@@ -14,7 +14,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, postings, trail
 from timebank.errors import BankError, Invalid, NotFound
-from timebank.tables import activation, attendance, card, erasure, guardian, member, pin, record, redemption, role_grant
+from timebank.tables import (
+    activation,
+    attendance,
+    card,
+    erasure,
+    guardian,
+    member,
+    passkey,
+    passkey_challenge,
+    pin,
+    record,
+    redemption,
+    role_grant,
+)
 
 # What goes over to the survivor, row by row, locked in this order. A test fails for a table that names a member and
 # stands neither here nor in KEPT.
@@ -44,6 +57,8 @@ KEPT = {
     "inquiry.answered_by": "who answered, under the id they had then",
     "inquiry.member_id": "sealed under the key of whoever asked; it is found by its record, which goes over",
     "member.merged_into": "says where the absorbed member went",
+    "passkey.member_id": "dropped: the survivor adds one of their own",
+    "passkey_challenge.member_id": "dropped, with what was asked",
     "pin.locked_by": "on whose device it was locked",
     "pin.member_id": "dropped: the survivor types a PIN of their own",
     "punch.member_id": "evidence is never changed; the attendance that it belongs to goes over",
@@ -156,7 +171,7 @@ async def close(
     connection: AsyncConnection, book_id: int, survivor: Row[Any], absorbed: Row[Any], now: datetime
 ) -> None:
     """End the absorbed member: no roles, card, PIN, sessions, no way to sign in; whoever was merged into it follows."""
-    for table in (pin, activation):
+    for table in (pin, activation, passkey, passkey_challenge):
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == absorbed.id))
     await move_guardians(connection, book_id, survivor.id, absorbed.id)
     await connection.execute(

@@ -5,6 +5,7 @@ data. Times are UTC.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, Table, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import consents, explain, members, pins, private, readings, trail, vault
+from timebank import consents, explain, members, passkeys, pins, private, readings, trail, vault
 from timebank.corrections import PURPOSE as CORRECTION
 from timebank.inquiries import ANSWER, QUESTION
 from timebank.keys import Keys
@@ -47,7 +48,7 @@ PLAIN: dict[str, tuple[Table, tuple[str, ...]]] = {
         ("id", "reward_id", "points", "state", "held_at", "expires_at", "ended_at", "station_id"),
     ),
     "roles": (role_grant, ("role", "region_id", "station_id", "starts_at", "ends_at")),
-    "sessions": (session, ("created_at", "seen_at", "expires_at")),
+    "sessions": (session, ("created_at", "seen_at", "expires_at", "by_passkey")),
 }
 # Lines of a statement that are read at once.
 LINES_AT_ONCE = 100
@@ -82,6 +83,7 @@ async def gathered(
             for each in await consents.standing(connection, book_id, member_id)
         ],
         "balance": await explain.balance(connection, book_id, member_id, now),
+        "passkeys": [asdict(each) for each in await passkeys.of(connection, book_id, keys, member_id)],
     }
     for name, (table, columns) in PLAIN.items():
         found[name] = [plain(each) for each in await theirs(connection, book_id, member_id, table, columns)]

@@ -61,6 +61,8 @@ class Session:
     version: int
     grants: tuple[access.Grant, ...]
     created_at: datetime
+    by_passkey: bool = False
+    """Whether a passkey began it."""
 
 
 async def sign_in_by_password(
@@ -183,14 +185,24 @@ async def count_tries(
     by_address: Limit,
 ) -> None:
     """Count a try for the phone and for the address, for good; `TryLater` when either had enough."""
-    subject = hmac.new(keys.address, limits.network(address).encode(), hashlib.sha256).digest()
     # Each in its own transaction: the second's refusal does not undo the first's count.
+    await count_from(engine, book_id, keys, address, now, by_address)
+    await count_for_good(engine, book_id, by_phone, index, now)
+
+
+async def count_from(engine: AsyncEngine, book_id: int, keys: Keys, address: str, now: datetime, limit: Limit) -> None:
+    """Count a try from a network address, for good; `TryLater` when it had enough."""
+    subject = hmac.new(keys.address, limits.network(address).encode(), hashlib.sha256).digest()
+    await count_for_good(engine, book_id, limit, subject, now)
+
+
+async def count_for_good(engine: AsyncEngine, book_id: int, limit: Limit, subject: bytes, now: datetime) -> None:
+    """Count a try in a transaction of its own, which is committed though it was one too many."""
     async with engine.connect() as connection:
-        for limit, counted in ((by_address, subject), (by_phone, index)):
-            try:
-                await limits.count(connection, book_id, limit, counted, now)
-            finally:
-                await connection.commit()
+        try:
+            await limits.count(connection, book_id, limit, subject, now)
+        finally:
+            await connection.commit()
 
 
 def code_hash(keys: Keys, index: bytes, digits: str) -> bytes:
@@ -198,7 +210,9 @@ def code_hash(keys: Keys, index: bytes, digits: str) -> bytes:
     return hmac.new(keys.phone_code, index + digits.strip().encode(), hashlib.sha256).digest()
 
 
-async def begin(connection: AsyncConnection, book_id: int, member_id: UUID, now: datetime) -> str:
+async def begin(
+    connection: AsyncConnection, book_id: int, member_id: UUID, now: datetime, *, by_passkey: bool = False
+) -> str:
     """Begin a session of a member who has proved who they are. Answers the token; it is not stored anywhere."""
     token = secrets.token_urlsafe(32)
     await connection.execute(
@@ -209,9 +223,19 @@ async def begin(connection: AsyncConnection, book_id: int, member_id: UUID, now:
             created_at=now,
             seen_at=now,
             expires_at=now + IDLE,
+            by_passkey=by_passkey,
         )
     )
     return token
+
+
+async def raise_to_passkey(connection: AsyncConnection, book_id: int, token: str) -> None:
+    """From now on the session counts as one that a passkey began."""
+    await connection.execute(
+        update(session)
+        .where(session.c.book_id == book_id, session.c.token_hash == token_hash(token))
+        .values(by_passkey=True)
+    )
 
 
 def token_hash(token: str) -> bytes:
@@ -232,12 +256,12 @@ async def find_all(
     rows = await FIND.rows(connection, book_id=book_id, digests=digests, now=now)
     found: dict[bytes, Session] = {}
     stale: dict[bytes, datetime] = {}
-    for digest, seen_at, created_at, member_id, locale, state, version, *grant in rows:
+    for digest, seen_at, created_at, by_passkey, member_id, locale, state, version, *grant in rows:
         known = found.get(digest)
         grants = known.grants if known else ()
         if grant[0] is not None:
             grants = (*grants, access.Grant(*grant))
-        found[digest] = Session(member_id, locale, state, version, grants, created_at)
+        found[digest] = Session(member_id, locale, state, version, grants, created_at, by_passkey)
         if now - seen_at >= SEEN_EVERY:
             stale[digest] = min(now + IDLE, created_at + LONGEST)
     for digest, expires_at in stale.items():
@@ -255,6 +279,7 @@ FIND = Query(
         session.c.token_hash,
         session.c.seen_at,
         session.c.created_at,
+        session.c.by_passkey,
         member.c.id,
         member.c.locale,
         member.c.state,

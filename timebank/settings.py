@@ -271,6 +271,13 @@ class Settings:
         "14",
         "How many of these copies are kept, in the directory `backups` of the data directory.",
     )
+    require_passkey: bool = setting(
+        "TIMEBANK_REQUIRE_PASSKEY",
+        read_switch,
+        "0",
+        "1 to open what managers, clerks, administrators and auditors work with to sessions alone that a passkey "
+        "began. Needs an address with a name. Without it they are asked to add a passkey.",
+    )
     demo: bool = setting(
         "TIMEBANK_DEMO",
         read_switch,

@@ -15,9 +15,10 @@ from api.pages.assets import FILES, media_type, packed
 from api.pages.forms import Form
 from api.pages.page import AnyRequest, go, holds_role, inside, show, speaker
 from api.problems import Problem, problem_of
+from api.rest.passkeys import has_place
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import cards, catalogue, demo, explain, inquiries, members, records, sessions, sms
+from timebank import cards, catalogue, demo, explain, inquiries, members, passkeys, records, sessions, sms
 from timebank.errors import BankError
 from timebank.records import QUEUE_ROLES
 from timebank.sms import LocalSender
@@ -58,6 +59,9 @@ async def home(request: AnyRequest) -> Response[Any]:
         if holds_role(session, *QUEUE_ROLES):
             waiting = await records.queue_sums(connection, bank.book_id, actor_id=session.member_id, now=now)
             questions = await inquiries.count(connection, bank.book_id, actor_id=session.member_id, now=now)
+        # Whoever has an office and has just come in another way is asked to add one.
+        asked = bool(session.grants) and not session.by_passkey and now - session.created_at <= passkeys.FRESH
+        asked = asked and has_place(request) and not await passkeys.count(connection, bank.book_id, session.member_id)
     return show(
         request,
         "volunteer/home.html",
@@ -71,6 +75,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         scans=scans.rows,
         waiting=waiting,
         questions=questions,
+        asks_for_passkey=asked,
         duties={grant.role for grant in session.grants},
     )
 
@@ -112,6 +117,7 @@ def sign_in_page(
     return show(
         request,
         "sign_in/sign_in.html",
+        takes_passkeys=has_place(request),
         status=problem.status if problem else 200,
         refusal=sentence(problem.code, spoken.tag, problem.data) if problem else None,
         people=people,

@@ -41,6 +41,8 @@ def error_page(request: AnyRequest, problem: Problem) -> Response[Any]:
     """The page for a problem. Who is not signed in yet is asked to, and comes back to where they wanted to go."""
     if problem.code == "not_signed_in":
         return go("/sign-in", next=here(request))
+    if problem.code == "passkey_needed" and request.method == "GET":
+        return go("/passkeys")
     spoken = speaker(request)
     following = FOLLOWING.get(problem.code)
     return show(

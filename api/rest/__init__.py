@@ -15,6 +15,7 @@ from api.rest import (
     kiosk,
     me,
     members,
+    passkeys,
     policies,
     privacy,
     queue,
@@ -32,6 +33,7 @@ from api.rest import (
 
 handlers = [
     *sessions.handlers,
+    *passkeys.handlers,
     *joining.handlers,
     *me.handlers,
     *privacy.handlers,

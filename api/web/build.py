@@ -31,6 +31,7 @@ ENTRIES = (
     "keeper",
     "kiosk",
     "outbox",
+    "passkeys",
     "queue",
     "scanner",
     "screen",

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from api.guards import ACCESS
+from tests.api.devices import Device, add
 from tests.api.people import Person, Town
 from tests.earning import verified
 from timebank import funds, shifts
@@ -46,6 +47,7 @@ THINGS = {
     "shift_id": "shift",
     "actor_id": "member",
     "certificate_id": "certificate",
+    "passkey_id": "passkey",
     "subject_id": "member",
     "code": "code",
 }
@@ -208,8 +210,15 @@ async def foreign(town: Town) -> dict[str, Any]:
         "punch": await astray(town, volunteer),
         "shift": await planned(town),
         "certificate": await certified(town, volunteer),
+        "passkey": await passkey_of(town),
         "code": "12345678",
     }
+
+
+async def passkey_of(town: Town) -> str:
+    """A passkey of the station's manager."""
+    manager = await town.member(town.city.manager_id)
+    return (await add(manager, Device())).json()["id"]
 
 
 async def fulfilled(town: Town, volunteer: Person) -> str:

@@ -127,6 +127,8 @@ def test_the_table_is_reviewed_here_too() -> None:
         "POST /api/v1/joins/codes",
         "POST /join",
         "POST /join/check",
+        "POST /api/v1/passkey-challenges",
+        "POST /api/v1/passkey-sessions",
         "POST /api/v1/phone-codes",
         "POST /api/v1/phone-codes/sessions",
         "POST /api/v1/sessions",

@@ -30,8 +30,8 @@ def opened(browser: Browser, service: Service) -> Iterator[Open]:
     """Opens browsers of people, each with nothing remembered; afterwards none of them may have complained."""
     people: list[Watched] = []
 
-    def open_one(language: str = "en", viewport: Any = None, **more: Any) -> Watched:
-        people.append(Watched.of(browser, service.address, language, viewport, **more))
+    def open_one(language: str = "en", viewport: Any = None, *, address: str = "", **more: Any) -> Watched:
+        people.append(Watched.of(browser, address or service.address, language, viewport, **more))
         return people[-1]
 
     yield open_one

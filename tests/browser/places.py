@@ -24,6 +24,7 @@ PAGES: dict[str | None, list[str]] = {
     ],
     "manager": [
         "/",
+        "/passkeys",
         "/stations",
         "/stations/1",
         "/stations/1/paper",

@@ -27,7 +27,17 @@ SOURCES = (Path(migrations.__path__[0]), Path(ledger.__path__[0]))
 # Evidence, answers and decisions: what must be among the tables that are written once.
 EVIDENCE = {"audit_entry", "command", "decision", "policy_version", "punch", "redemption_part"}
 # What only says how things are now. Nothing else is ever deleted: no member, purse, record, redemption.
-PASSING = {"activation", "attempt", "phone_code", "pin", "reward_picture", "reward_place", "session"}
+PASSING = {
+    "activation",
+    "attempt",
+    "passkey",
+    "passkey_challenge",
+    "phone_code",
+    "pin",
+    "reward_picture",
+    "reward_place",
+    "session",
+}
 LEDGER = ("account", "book", "checkpoint", "leaf", "transfer")
 FUNCTIONS = {"create_book", "open_accounts", "close_accounts", "post"}
 

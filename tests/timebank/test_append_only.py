@@ -29,7 +29,17 @@ KEPT = (
 )
 # What ends by itself, is forgotten with its person, or is a picture or list of places; of everything else no row is
 # ever deleted.
-PASSING = ("activation", "attempt", "phone_code", "pin", "reward_picture", "reward_place", "session")
+PASSING = (
+    "activation",
+    "attempt",
+    "passkey",
+    "passkey_challenge",
+    "phone_code",
+    "pin",
+    "reward_picture",
+    "reward_place",
+    "session",
+)
 TABLES = sorted(table.name for table in metadata.tables.values())
 # SQLSTATE insufficient_privilege, which our guards use too.
 REFUSED = "42501"

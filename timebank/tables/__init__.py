@@ -42,6 +42,7 @@ from timebank.tables.service import (
     punch_decision,
     record,
 )
+from timebank.tables.signing_in import passkey, passkey_challenge
 from timebank.tables.trail import audit_entry, command
 
 __all__ = [
@@ -76,6 +77,8 @@ __all__ = [
     "inquiry",
     "member",
     "metadata",
+    "passkey",
+    "passkey_challenge",
     "phone_code",
     "pin",
     "policy_version",

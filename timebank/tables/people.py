@@ -187,6 +187,8 @@ session = Table(
     moment("created_at"),
     moment("seen_at"),
     moment("expires_at"),
+    # Whether a passkey began it: the offices of some banks open to such sessions alone.
+    Column("by_passkey", Boolean, nullable=False, server_default=text("false")),
     belongs_to("member_id", "member"),
     Index(None, "book_id", "member_id"),
     Index(None, "book_id", "expires_at"),
