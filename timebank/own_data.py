@@ -91,7 +91,7 @@ async def gathered(
     for unit in ("minute", "point"):
         found[f"statement_{unit}s"] = await statement(connection, book_id, member_id, unit)
     found["changes"] = await changes(connection, book_id, keys, row)
-    looks = await readings.of(connection, book_id, member_id, None)
+    looks = await readings.all_of(connection, book_id, member_id)
     names = await members.names(connection, book_id, keys, {each.reader_id for each in looks})
     found["looks"] = [{**plain(each), "reader": names.get(each.reader_id)} for each in looks]
     return found

@@ -22,6 +22,7 @@ from timebank import catalogue, counter, members, overview
 from timebank.clock import day_start
 from timebank.commands import Answer
 from timebank.counter import COUNTER_ROLES, Fulfil
+from timebank.cursors import Cursor, Page
 from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
 from timebank.sessions import Session
@@ -39,6 +40,7 @@ async def counter_page(
     station: FromQuery[str | None] = None,
     answer: FromQuery[str | None] = None,
     undone: FromQuery[str | None] = None,
+    before: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """The field for the next code; with one that was scanned, what it is and whose; with an answer, what was done."""
     if code:
@@ -59,8 +61,8 @@ async def counter_page(
             found, stopped = await look_up(request, connection, session, here.id, code)
         done = await redemption_of(connection, bank, answered, now)
         again = await redemption_of(connection, bank, taken_back, now)
-        handed = await handed_over(connection, bank, session, here.id, now) if here else []
-        shown = [row for row in (found, *handed) if row is not None]
+        handed = await handed_over(connection, bank, session, here.id, now, before) if here else Page((), None)
+        shown = [row for row in (found, *handed.rows) if row is not None]
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in shown])
     page = show(
         request,
@@ -74,10 +76,12 @@ async def counter_page(
         answer=stopped,
         done=done,
         again=again,
-        handed=handed,
+        handed=handed.rows,
+        older=f"/counter?station={here.id}&before={handed.following}#today" if here and handed.following else None,
+        newest=before is None,
         names={member_id: catalogue.masked(name) for member_id, name in names.items()},
         id=uuid7(now),
-        undo_ids={row.id: uuid7(now) for row in handed},
+        undo_ids={row.id: uuid7(now) for row in handed.rows},
     )
     if here is not None:
         page.set_cookie(COOKIE, str(here.id), max_age=DAY_SECONDS, path="/", httponly=True, samesite="lax")
@@ -138,14 +142,19 @@ async def redemption_of(connection: AsyncConnection, bank: Bank, answered: Answe
 
 
 async def handed_over(
-    connection: AsyncConnection, bank: Bank, session: Session, station_id: UUID, now: datetime
-) -> list[Any]:
-    """What was handed over at this counter today, the latest first."""
+    connection: AsyncConnection, bank: Bank, session: Session, station_id: UUID, now: datetime, before: str | None
+) -> Page:
+    """What was handed over at this counter today, the latest first: ten, or the ten `before` those."""
     since = day_start(now, bank.settings.time_zone)
-    page = await counter.handed_here(
-        connection, bank.book_id, station_id, actor_id=session.member_id, since=since, now=now
+    return await counter.handed_here(
+        connection,
+        bank.book_id,
+        station_id,
+        actor_id=session.member_id,
+        since=since,
+        now=now,
+        before=Cursor.read(before),
     )
-    return list(page.rows)
 
 
 @post("/counter", status_code=303)

@@ -20,9 +20,11 @@ from api.rest import erasures as erasure_deeds
 from api.rest import joining as child_deeds
 from api.rest import privacy as deeds
 from api.rest.deeds import carry_out
+from api.rest.operation import text_query
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import consents, erasing, guardians, joining, members, own, readings, sms, vault
+from timebank.cursors import Ranked
 from timebank.errors import BankError
 from timebank.ids import uuid7
 
@@ -38,6 +40,7 @@ DONE = {
     "password": mark("Your new password counts from now on. Other devices were signed out."),
     "consent": mark("Your answer counts from now on."),
 }
+LOOKS_SHOWN = 20
 NOT_DONE = mark("Nothing was changed")
 LOOKS = {
     "file": mark("your file"),
@@ -51,11 +54,19 @@ LOOKS = {
 async def privacy(request: AnyRequest) -> Response[Any]:
     """The page, with what became of a form."""
     spoken, words = speaker(request), DONE.get(request.query_params.get("done", ""))
-    return await privacy_page(request, Shown(False, spoken.gettext("Done"), spoken.gettext(words)) if words else None)
+    done = Shown(False, spoken.gettext("Done"), spoken.gettext(words)) if words else None
+    return await privacy_page(request, done, before=text_query(request, "before"))
 
 
 async def privacy_page(
-    request: AnyRequest, answer: Shown | None, *, status: int = 200, phone: str = "", mail: str = "", sent: bool = False
+    request: AnyRequest,
+    answer: Shown | None,
+    *,
+    status: int = 200,
+    phone: str = "",
+    mail: str = "",
+    sent: bool = False,
+    before: str | None = None,
 ) -> Response[Any]:
     """What the bank knows of who is signed in, and what they can do about it."""
     session, bank, spoken = member(request), bank_of(request), speaker(request)
@@ -65,8 +76,10 @@ async def privacy_page(
         children = await guardians.children(connection, bank.book_id, session.member_id, bank.clock())
         wish = await erasing.waiting(connection, bank.book_id, session.member_id)
         standing = await consents.standing(connection, bank.book_id, session.member_id)
-        looks = await readings.of(connection, bank.book_id, session.member_id)
-        names = await members.names(connection, bank.book_id, bank.keys, {look.reader_id for look in looks})
+        looks = await readings.of(
+            connection, bank.book_id, session.member_id, before=Ranked.read(before), limit=LOOKS_SHOWN
+        )
+        names = await members.names(connection, bank.book_id, bank.keys, {look.reader_id for look in looks.rows})
     return show(
         request,
         "volunteer/privacy.html",
@@ -82,7 +95,9 @@ async def privacy_page(
         needed=joining.NEEDED,
         wish=wish,
         standing=standing,
-        looks=[(look, names.get(look.reader_id), spoken.gettext(LOOKS[look.what])) for look in looks],
+        looks=[(look, names.get(look.reader_id), spoken.gettext(LOOKS[look.what])) for look in looks.rows],
+        older=f"{WAY}?before={looks.following}#looks" if looks.following else None,
+        newest=before is None,
         phone=phone,
         mail=mail,
         # Without a server for it, an address would be of no use.

@@ -10,7 +10,20 @@ from msgspec import Meta
 from api.auth import address_of, member_of
 from api.rest.deeds import Doing, doing
 from api.rest.members import MemberCommand, Phone
-from api.rest.operation import Answered, AnyRequest, Body, Operation, ShortText, body_of, give, reading, writing
+from api.rest.operation import (
+    Answered,
+    AnyRequest,
+    Body,
+    Operation,
+    ShortText,
+    body_of,
+    following,
+    give,
+    limit_of,
+    ranked_cursor,
+    reading,
+    writing,
+)
 from api.rest.sessions import Sent, SignedIn, signed_in
 from api.state import bank_of
 from timebank import consents, members, own, own_data, readings, sessions
@@ -94,9 +107,11 @@ class Look(Answered, frozen=True):
 
 
 class Looks(Answered, frozen=True):
-    """The latest looks, the latest first."""
+    """One page of who looked, the latest day first."""
 
     looks: list[Look]
+    following: str | None
+    """The cursor of the next page; null on the last."""
 
 
 class MyData(Answered, frozen=True):
@@ -135,14 +150,17 @@ async def data_of(request: AnyRequest) -> dict[str, Any]:
         return await own_data.gathered(connection, bank.book_id, bank.keys, member_id, bank.clock())
 
 
-@reading("/me/looks", Operation(Looks))
+@reading("/me/looks", Operation(Looks, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
 async def my_looks(request: AnyRequest) -> Response[Any]:
     """Who of the staff looked at the data of who is signed in."""
     bank, member_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
-        rows = await readings.of(connection, bank.book_id, member_id)
-        names = await members.names(connection, bank.book_id, bank.keys, {row.reader_id for row in rows})
-    return give(Looks(looks=[Look(day=row.day, reader=names.get(row.reader_id), what=row.what) for row in rows]))
+        page = await readings.of(
+            connection, bank.book_id, member_id, before=ranked_cursor(request), limit=limit_of(request)
+        )
+        names = await members.names(connection, bank.book_id, bank.keys, {row.reader_id for row in page.rows})
+    looks = [Look(day=row.day, reader=names.get(row.reader_id), what=row.what) for row in page.rows]
+    return give(Looks(looks=looks, following=following(page.following)))
 
 
 @reading("/me/consents", Operation(Consents))

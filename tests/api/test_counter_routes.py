@@ -1,5 +1,6 @@
 """The counter for programs and by its pages: what was handed over today, and taking it back."""
 
+import html
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -102,6 +103,23 @@ async def test_the_pages_hand_over_and_undo(town: Town, clerk: Person) -> None:
         assert 'data-counter="undone"' in page
     page = await follow(clerk, await clerk.fill("/counter/undo", **{**undo, "id": clerk.new_id()}))
     assert 'data-counter="stop"' in page
+
+
+async def test_what_was_handed_over_before_the_last_ten_can_be_undone_too(town: Town, clerk: Person) -> None:
+    made = await held(town)
+    oldest = await hand_over(town, clerk, made["digits"])
+    for _ in range(10):
+        town.watch.move(seconds=1)
+        await hand_over(town, clerk, (await held(town))["digits"])
+    page = (await clerk.get(f"/counter?station={town.city.station.id}")).text
+    assert page.count('action="/counter/undo"') == 10
+    assert oldest not in page
+    older = re.search(r'href="(/counter\?station=[^"]+before=[^"#]+)#today"', page)
+    assert older
+    page = (await clerk.get(html.unescape(older[1]))).text
+    assert re.findall(r'name="fulfilment" value="([^"]+)"', page) == [oldest]
+    assert f'href="/counter?station={town.city.station.id}"' in page
+    assert (await clerk.get(f"/counter?station={town.city.station.id}&before=nonsense")).status_code == 422
 
 
 async def test_what_is_scanned_over_a_confirmation_is_looked_up_and_nothing_is_handed_over(

@@ -1,10 +1,12 @@
 """My data, over HTTP: what a member sees and does, what an administrator does about it."""
 
+import html
 import re
+from datetime import timedelta
 
 from tests.api.people import Person, Town, problem
 from tests.factories import PASSWORD
-from timebank import erasure_list, sms
+from timebank import erasure_list, readings, sms
 from timebank.tables import member
 
 
@@ -121,6 +123,22 @@ async def test_who_looked_is_told(town: Town) -> None:
     page = (await volunteer.get("/privacy")).text
     assert "角色admin" in page
     assert "查看了您的档案" in page
+    # One look a page, by program; older ones than a page holds, by a link.
+    first = (await volunteer.get("/api/v1/me/looks?limit=1")).json()
+    second = (await volunteer.get(f"/api/v1/me/looks?limit=1&cursor={first['following']}")).json()
+    assert (first["looks"] + second["looks"], second["following"]) == (looks, None)
+    assert problem(await volunteer.get("/api/v1/me/looks?cursor=1.2")) == (422, "cursor_invalid")
+    assert "更早的" not in page
+    async with town.bank.engine.begin() as connection:
+        for days in range(1, 20):
+            at = town.watch.now - timedelta(days=days)
+            await readings.note(connection, town.city.book_id, admin.member_id, [volunteer.member_id], "statement", at)
+    older = re.search(r'href="(/privacy\?before=[^"#]+)#looks"', (await volunteer.get("/privacy")).text)
+    assert older
+    page = (await volunteer.get(html.unescape(older[1]))).text
+    assert page.count("角色admin") == 1
+    assert 'href="/privacy#looks"' in page
+    assert (await volunteer.get("/privacy?before=nonsense")).status_code == 422
 
 
 async def test_consents_are_answered_on_the_page(town: Town) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.factories import MORNING, City, build_city
 from tests.timebank.acting import done, one, rows, scan, serve
 from timebank import consents, readings
+from timebank.cursors import CursorInvalid, Ranked
 from timebank.errors import Invalid, NotAllowed, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -128,11 +129,19 @@ async def test_looks_are_kept_once_a_day_and_never_of_oneself(connection: AsyncC
     for at in (MORNING, MORNING + timedelta(hours=1), LATER):
         await readings.note(connection, city.book_id, reader, [member_id, reader, member_id], "file", at)
     await readings.note(connection, city.book_id, reader, [member_id], "search", LATER)
-    found = await readings.of(connection, city.book_id, member_id)
+    found = await readings.all_of(connection, city.book_id, member_id)
     assert [(row.reader_id, row.what) for row in found[:2]] in (
         [(reader, "file"), (reader, "search")],
         [(reader, "search"), (reader, "file")],
     )
     assert [row.day for row in found] == sorted((row.day for row in found), reverse=True)
     assert len(found) == 3
-    assert await readings.of(connection, city.book_id, reader) == []
+    assert await readings.all_of(connection, city.book_id, reader) == []
+    # One by one they are the same, in the same order, and the last page says that it is the last.
+    before, paged = None, []
+    for _ in found:
+        page = await readings.of(connection, city.book_id, member_id, before=before, limit=1)
+        before, paged = page.following, [*paged, *page.rows]
+    assert (paged, before) == (found, None)
+    with pytest.raises(CursorInvalid):
+        await readings.of(connection, city.book_id, member_id, before=Ranked(10**15, reader))

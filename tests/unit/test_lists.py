@@ -21,7 +21,6 @@ WHOLE = {
     "/api/v1/me/passkeys": "the passkeys of one person, at most ten",
     "/api/v1/me/data": "everything about one person, to be taken away",
     "/api/v1/me/children": "the children of one guardian, who are limited",
-    "/api/v1/me/looks": "the latest; all of them are in `/api/v1/me/data`",
     "/api/v1/certificates/{certificate_id:uuid}": "one certificate with its records",
     "/api/v1/certificate-checks/{code:str}": "one certificate with its records",
     "/api/v1/stations/{number:int}/report": "the sums of one month",
