@@ -13,7 +13,7 @@ import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from api import credentials, guards
+from api import credentials, downloads, guards
 from api.auth import BROWSER, SESSION
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.sentences import SENTENCES
@@ -32,6 +32,10 @@ Every refusal is a problem (RFC 9457) with a stable `code`; `/api/v1/errors` lis
 PARAMETERS = {
     "cursor": ("Where the page begins: `following` of the page before.", {"type": "string", "maxLength": 60}),
     "limit": ("How many items a page has at most.", {"type": "integer", "minimum": 1, "maximum": 100}),
+    "format": (
+        "The whole list from here on as a spreadsheet, whatever `limit` says.",
+        {"type": "string", "enum": ["json", *downloads.FORMATS], "default": "json"},
+    ),
     "unit": ("What is counted.", {"type": "string", "enum": ["point", "minute"], "default": "point"}),
     "station_id": ("Only this station's.", {"type": "string", "format": "uuid"}),
     "region_id": ("Only this region's, and those below it.", {"type": "string", "format": "uuid"}),
@@ -163,6 +167,8 @@ def responses(operation: "Operation", access: guards.Access, method: str) -> dic
         hoped["content"] = json_of(operation.gives)
     if operation.gives_media is not None:
         hoped["content"] = {operation.gives_media: {"schema": {"type": "string"}}}
+    if operation.is_list:
+        hoped["content"] |= {form.media_type: {"schema": {"type": "string"}} for form in downloads.FORMATS.values()}
     found: dict[str, Any] = {str(operation.status): hoped}
     if operation.gives is CommandAnswer:
         found["202"] = {"description": "Kept; a person decides.", "content": json_of(CommandAnswer)}

@@ -54,6 +54,11 @@ SENTENCES: dict[str, Sentence] = {
     "cursor_invalid": Sentence(
         422, "翻页位置无效，请从头开始。", "The cursor is not one of ours; start from the first page."
     ),
+    "list_too_long": Sentence(
+        422,
+        "列表超过 {limit} 行，无法整份下载。请用筛选条件缩小范围。",
+        "The list has more than {limit} rows and is not given whole; narrow it by a filter.",
+    ),
     "try_later": Sentence(429, "操作过于频繁，请在 {seconds} 秒后再试。", "Too many tries; wait {seconds} seconds."),
     "unexpected": Sentence(
         500,

@@ -37,6 +37,8 @@ class Bank:
     """The connections of the commits, apart from everybody else's."""
     tending: Tending | None = None
     """None where keys do not change, and nobody copies: in tests."""
+    downloads_under_way: int = 0
+    """How many lists are being written into files now."""
     recognition: Recognition = field(init=False)
     watching: Watching = field(init=False)
 

@@ -101,7 +101,16 @@ async def read_trail(request: AnyRequest) -> Response[Any]:
     """Who changed what in the branch, and when."""
     session, bank, spoken = reader(request, *READERS), bank_of(request), speaker(request)
     chosen = query_of(request, "actor", "action", "subject", "since", "until")
-    until = day(chosen.get("until"), spoken)
+    since, until = day(chosen.get("since"), spoken), day(chosen.get("until"), spoken)
+    by, subject_id = as_id(chosen.get("actor")), as_id(chosen.get("subject"))
+    # As the list for programs has them.
+    asked = {
+        "actor_id": by,
+        "action": chosen.get("action"),
+        "subject_id": subject_id,
+        "since": since.isoformat() if since else None,
+        "until": (until + timedelta(days=1)).isoformat() if until else None,
+    }
     now = bank.clock()
     async with bank.engine.connect() as connection:
         page = await trail.search(
@@ -109,10 +118,10 @@ async def read_trail(request: AnyRequest) -> Response[Any]:
             bank.book_id,
             actor_id=session.member_id,
             now=now,
-            by=as_id(chosen.get("actor")),
+            by=by,
             action=chosen.get("action"),
-            subject_id=as_id(chosen.get("subject")),
-            since=day(chosen.get("since"), spoken),
+            subject_id=subject_id,
+            since=since,
             until=until + timedelta(days=1) if until else None,
             before=cursor_of(request),
             limit=limit_of(request, 30),
@@ -131,6 +140,7 @@ async def read_trail(request: AnyRequest) -> Response[Any]:
         entries=[trail_words.told(spoken, row, personal.get(row.id), named) for row in page.rows],
         following=page.following,
         chosen=chosen,
+        asked=asked,
         actions=[(code, spoken.gettext(words)) for code, words in trail_words.ACTIONS.items()],
     )
 

@@ -10,9 +10,10 @@ from litestar import Response, get
 from litestar.params import FromPath, FromQuery
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api import csv_file
+from api.csv_file import Cell
 from api.language import Language, mark
-from api.pages import csv_file, words
-from api.pages.csv_file import Cell
+from api.pages import words
 from api.pages.page import AnyRequest, member, show, speaker
 from api.periods import period_of
 from api.rest.operation import limit_of

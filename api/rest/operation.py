@@ -1,8 +1,9 @@
 """What every JSON route shares: how it is described, how its body is read and how its answer is written."""
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Empty, EmptyType
 from msgspec import Meta
 
+from api import downloads
 from api.bodies import check_text, read_json
 from api.problems import Problem, answered
 from timebank.commands import Answer
@@ -82,10 +84,38 @@ class Operation:
     gives_media: str | None = None
     """What the answer is where it is no JSON."""
 
+    @property
+    def is_list(self) -> bool:
+        """Whether the answer is one page of several."""
+        return {"cursor", "limit"} <= set(self.query)
+
 
 def reading(path: str, operation: Operation) -> Callable[[Handler], HTTPRouteHandler]:
-    """A GET route."""
-    return get(f"/api/v1{path}", opt={"operation": operation})
+    """A GET route. A list is taken away whole as a spreadsheet by the same route, with `format`."""
+    if not operation.is_list:
+        return get(f"/api/v1{path}", opt={"operation": operation})
+    listing = replace(
+        operation, query=(*operation.query, "format"), refusals=(*operation.refusals, *downloads.REFUSALS)
+    )
+
+    def route(page: Handler) -> HTTPRouteHandler:
+        @wraps(page)
+        async def either(request: AnyRequest, **named: Any) -> Response[Any]:
+            wanted = choice_query(request, "format", ("json", *downloads.FORMATS))
+            if wanted in (None, "json"):
+                return await page(request, **named)
+            limit_of(request)
+            return await downloads.whole_list(
+                request,
+                path,
+                operation.gives,
+                downloads.FORMATS[wanted],
+                lambda asked: page(asked, **named),
+            )
+
+        return get(f"/api/v1{path}", opt={"operation": listing})(either)
+
+    return route
 
 
 def writing(
@@ -187,7 +217,7 @@ def limit_of(request: AnyRequest, usual: int = 20) -> int:
     """How many items a page shall have."""
     value = text_query(request, "limit")
     if value is None:
-        return usual
+        return downloads.page_size(request) or usual
     if not value.isascii() or not value.isdigit() or len(value) > 3 or not 1 <= int(value) <= PAGE_LIMIT:
         raise Problem("invalid", {"field": "limit", "reason": "range"})
     return int(value)

@@ -1,13 +1,19 @@
 """Every list page by page, for programs and for people: nothing twice, nothing left out, and it ends."""
 
+import csv
+import io
+import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from html import unescape
 from typing import Any
 
 import pytest
+from python_calamine import CalamineWorkbook
 
+from api import csv_file, downloads
 from tests.api.people import Person, Town, problem
 from timebank import funds
 
@@ -154,6 +160,7 @@ async def test_every_list_of_the_description_is_walked_to_its_end(town: Town) ->
             if cursor is None:
                 break
         assert found == whole, path
+        await taken_away(town, boss, document, path, address, asked, whole)
         for wrong, code in (
             ({"cursor": "x"}, "cursor_invalid"),
             ({"limit": "0"}, "invalid"),
@@ -162,6 +169,124 @@ async def test_every_list_of_the_description_is_walked_to_its_end(town: Town) ->
             assert problem(await boss.get(address, params={**asked, **wrong}))[1] == code, (path, wrong)
     # What `all_of_it` fills.
     assert len(full) >= 20
+    taken = (await boss.get(f"{ROOT}/trail", params={"action": "list.download", "limit": "100"})).json()["entries"]
+    noted = {(entry["after"]["list"], entry["after"]["format"]): entry["after"]["rows"] for entry in taken}
+    assert all(entry["actor_id"] == str(boss.member_id) for entry in taken)
+    assert noted["/members", "xlsx"] == noted["/members", "csv"] >= MANY
+    # What one sees of oneself, and of things, is nobody else's.
+    assert not {"/records", "/statement", "/stations", "/funds"} & {name for name, _ in noted}
+
+
+async def taken_away(
+    town: Town, boss: Person, document: dict[str, Any], path: str, address: str, asked: dict[str, str], whole: list[Any]
+) -> None:
+    """The list as CSV and as XLSX is the list as JSON, row by row and cell by cell, under a head of its own words."""
+    files = {}
+    for name, language in (("csv", "zh-CN"), ("xlsx", "en")):
+        boss.client.cookies.set("language", language)
+        town.watch.move(seconds=1)
+        answer = await boss.get(address, params={**asked, "format": name, "limit": "1"})
+        assert answer.status_code == 200, (address, answer.text)
+        assert answer.headers["content-type"].startswith(downloads.FORMATS[name].media_type)
+        assert re.fullmatch(
+            rf'attachment; filename="[a-z-]+-2026-\d\d-\d\d\.{name}"', answer.headers["content-disposition"]
+        )
+        assert int(answer.headers["content-length"]) == len(answer.content)
+        files[name] = answer.content
+    (chinese, *lines) = csv.reader(io.StringIO(files["csv"].decode("utf-8-sig"), newline=""))
+    book = CalamineWorkbook.from_filelike(io.BytesIO(files["xlsx"]))
+    (english, *rows) = book.get_sheet_by_index(0).to_python()
+    # An empty cell at the end of a row is none.
+    rows = [[*row, *[""] * (len(english) - len(row))] for row in rows]
+    assert len(set(chinese)) == len(set(english)) == len(chinese) == len(english)
+    assert any("\u4e00" <= sign <= "\u9fff" for sign in "".join(chinese))
+    assert "".join(english).isascii()
+    # That the trail was taken away once stands in it when it is taken away again.
+    assert len(rows) - len(whole) == path.endswith("/trail")
+    rows = rows[len(rows) - len(whole) :]
+    schema = item_schema(document, path)
+    for item, line, row in zip(whole, lines, rows, strict=True):
+        cells = list(flat(document, schema, item))
+        assert line == [each if re.fullmatch(r"-?\d+", each) else csv_file.neutral(each) for each in cells], address
+        assert [shown(cell) for cell in row] == cells, address
+
+
+def item_schema(document: dict[str, Any], path: str) -> str:
+    """The name of the shape of what is in a list."""
+    content = document["paths"][path]["get"]["responses"]["200"]["content"]
+    assert {form.media_type for form in downloads.FORMATS.values()} < set(content)
+    page = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    (items,) = [
+        field["items"] for field in document["components"]["schemas"][page]["properties"].values() if "items" in field
+    ]
+    return str(items["$ref"].rpartition("/")[2])
+
+
+def flat(document: dict[str, Any], shape: str, item: dict[str, Any] | None) -> Iterator[str]:
+    """The cells of one item, with those of the things in it."""
+    for name, field in document["components"]["schemas"][shape]["properties"].items():
+        inner = [each["$ref"].rpartition("/")[2] for each in (field, *field.get("anyOf", ())) if "$ref" in each]
+        value = item[name] if item else None
+        if inner:
+            yield from flat(document, inner[0], value)
+        else:
+            yield cell(value)
+
+
+def cell(value: Any) -> str:
+    """What stands in a cell for a value in JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value):
+        return (datetime.fromisoformat(value) + timedelta(hours=8)).strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return str(value)
+
+
+def shown(cell: Any) -> str:
+    """What a spreadsheet shows for a cell that it knows the kind of."""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, datetime):
+        return cell.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(cell, date):
+        return cell.isoformat()
+    return str(int(cell)) if isinstance(cell, float) else str(cell)
+
+
+async def test_no_list_is_taken_away_in_parts_too_often_or_too_many_at_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boss, bank = await town.with_role("admin"), town.bank
+    strange = await town.volunteer("=1+1")
+    members = f"{ROOT}/members"
+    body = (await boss.get(members, params={"format": "csv"})).text
+    assert "'=1+1" in body
+    assert str(strange.member_id) in body
+    whole = len((await boss.get(members)).json()["members"])
+    # Page by page, and still whole.
+    monkeypatch.setattr(downloads, "PAGE_ROWS", 2)
+    assert (await boss.get(members, params={"format": "csv"})).text == body
+    monkeypatch.setattr(downloads, "ROWS_LIMIT", whole - 1)
+    for name in downloads.FORMATS:
+        answer = await boss.get(members, params={"format": name})
+        assert problem(answer) == (422, "list_too_long")
+    for wrong in ({"format": "pdf"}, {"format": "csv", "limit": "0"}, {"format": "csv", "member_state": "x"}):
+        assert problem(await boss.get(members, params=wrong)) == (422, "invalid")
+    assert problem(await boss.get(members, params={"format": "csv", "cursor": "x"})) == (422, "cursor_invalid")
+    assert problem(await strange.get(members, params={"format": "csv"})) == (403, "role_not_allowed")
+    assert bank.downloads_under_way == 0
+    bank.downloads_under_way = downloads.AT_ONCE
+    assert problem(await boss.get(members, params={"format": "csv"})) == (503, "busy")
+    bank.downloads_under_way = 0
+    assert boss.member_id
+    monkeypatch.setattr(downloads, "OFTEN", replace(downloads.OFTEN, count=1))
+    assert problem(await boss.get(members, params={"format": "csv"})) == (429, "try_later")
 
 
 @pytest.mark.parametrize("name", ["catalogue", "kind_state", "reward_kind", "station_name"])

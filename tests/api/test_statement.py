@@ -11,7 +11,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from api.pages import csv_file, statement
+from api import csv_file
+from api.pages import statement
 from tests.api.people import Person, Town, problem
 from tests.earning import correct, redeem, served, verified, verify
 from timebank.tables import audit_entry

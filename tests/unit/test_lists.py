@@ -5,7 +5,9 @@ from typing import Any, get_origin
 import msgspec
 import pytest
 
-from api import rest
+from api import downloads, rest
+from api.column_words import COLUMNS
+from api.pages.words import RULES
 
 # What answers several things at once and is no list of its own: parts of one thing, or what never grows.
 WHOLE = {
@@ -57,3 +59,11 @@ def test_a_list_comes_in_pages_or_says_why_not(path: str) -> None:
 
 def test_what_is_said_to_be_no_list_is_there() -> None:
     assert WHOLE.keys() <= lists().keys()
+
+
+def test_every_column_of_a_list_has_its_words() -> None:
+    listing = [operation.gives for operation in lists().values() if operation.is_list]
+    named = {name for gives in listing for path in downloads.columns(downloads.list_field(gives)[1]) for name in path}
+    # What neither a list nor a thing in a list has would be words for nothing.
+    assert named - RULES.keys() <= COLUMNS.keys()
+    assert COLUMNS.keys() <= named
