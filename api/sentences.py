@@ -161,6 +161,11 @@ SENTENCES: dict[str, Sentence] = {
     "pin_weak": Sentence(
         422, "卡片密码须为六位数字，且不能过于简单。", "A PIN has six digits and is not easy to guess."
     ),
+    "pin_witnessed": Sentence(
+        403,
+        "该卡片密码是在您的服务台设置的，兑换须由另一位管理员办理。",
+        "This PIN was chosen at your own desk: another manager redeems with it.",
+    ),
     # Kiosks.
     "credential_missing": Sentence(401, "此地址仅供本站的自助终端使用。", "Only a station's kiosk may ask for this."),
     "credential_malformed": Sentence(401, "自助终端的凭证格式不正确。", "This is not the credential of a kiosk."),
@@ -212,6 +217,11 @@ SENTENCES: dict[str, Sentence] = {
     "already_cancelled": Sentence(409, "该兑换已取消。", "This redemption was cancelled."),
     "redemption_timed_out": Sentence(
         410, "兑换已超时，积分已退回。", "The pick-up time is over; the points went back."
+    ),
+    "own_redemption": Sentence(
+        403,
+        "不能为自己或家人办理，请由站点的其他人办理。",
+        "Nobody does this for themselves or their household: somebody else at the station does.",
     ),
     "undo_too_late": Sentence(
         409, "核销已超过 10 分钟，不能撤销。", "This was handed over more than ten minutes ago and stays so."

@@ -1,4 +1,4 @@
-"""A card that is scanned at a station's desk, with the PIN that was typed or without: pages and programs alike."""
+"""A card that is scanned at a station's desk, and the PIN that was typed, or none: for pages and programs alike."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -7,11 +7,13 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from api.state import Bank
-from timebank import answers, cards, codes, kiosks, pins
+from timebank import answers, cards, codes, desk, kiosks, pins
 from timebank.cards import CardRevoked
 from timebank.codes import CodeRefused
+from timebank.commands import Answer
 from timebank.pins import Vouched
 from timebank.punches import Punch
+from timebank.redemptions import Redeem
 
 
 async def card_punch(
@@ -108,3 +110,21 @@ async def kiosk_punch(
         kiosk=kiosk,
         scanned_at=scanned_at,
     )
+
+
+async def redeem_with_card(
+    bank: Bank, *, id: UUID, actor_id: UUID, station_id: UUID, code: str, pin: str, reward_id: UUID
+) -> tuple[UUID, Answer]:
+    """A manager redeems for the holder of a card, who types the PIN: whose points, and the answer of the redemption.
+
+    The PIN is compared once for each id. Errors: as `desk.agreed`.
+    """
+    async with bank.engine.connect() as connection:
+        holder_id = await cards.holder(connection, bank.book_id, bank.keys, code, bank.clock())
+        known = await answers.remembered(connection, bank.book_id, holder_id, [id])
+    if not known:
+        await desk.agreed(
+            bank.engine, bank.book_id, bank.keys, card_text=code, digits=pin, actor_id=actor_id, now=bank.clock()
+        )
+    command = Redeem(id=id, actor_id=holder_id, reward_id=reward_id, by_id=actor_id, station_id=station_id)
+    return holder_id, await bank.commits.redeem.submit(command)

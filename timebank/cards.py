@@ -69,16 +69,30 @@ async def holder(connection: AsyncConnection, book_id: int, keys: Keys, text: st
 
 
 async def find(connection: AsyncConnection, book_id: int, keys: Keys, text: str, now: datetime) -> Row[Any]:
-    """The member whose card was scanned or whose phone number was typed.
+    """The member whose card was scanned, or whose phone number or member number was typed.
 
-    Raises as `holder` what looks like a card; `invalid` (phone), and `not_found`, else.
+    Who has neither phone nor card yet is named by the number. Raises as `holder` what looks like a card; `invalid`
+    (phone), and `not_found`, else.
     """
+    if (number := member_number(text)) is not None:
+        known = await members.by_id(connection, book_id, number)
+        if known.state in members.GONE:
+            raise NotFound(kind="member")
+        return known
     if len(codes.normalise(text)) == codes.CARD_LENGTH:
         return await members.by_id(connection, book_id, await holder(connection, book_id, keys, text, now))
     row = await members.by_phone(connection, book_id, keys, text)
     if row is None:
         raise NotFound(kind="member")
     return row
+
+
+def member_number(text: str) -> UUID | None:
+    """The member number that a text spells; None when it spells none."""
+    try:
+        return UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None
 
 
 async def live(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any] | None:

@@ -105,7 +105,8 @@ async def fulfil(connection: AsyncConnection, book_id: int, commands: Sequence[F
     """Hand rewards over, each once. `ok` carries `redemption_id`, `reward_id`, `member_id`, `points`, `at`.
 
     Refused: `role_not_allowed` (no clerk there), `not_found`, `wrong_place` (not a pick-up place; digits mean nothing
-    elsewhere and are `not_found`), `already_fulfilled`, `already_cancelled`, `redemption_timed_out`, `id_reused`.
+    elsewhere and are `not_found`), `own_redemption`, `already_fulfilled`, `already_cancelled`, `redemption_timed_out`,
+    `id_reused`.
     """
 
     async def decide(fresh: list[Fulfil]) -> list[Answer]:
@@ -125,6 +126,8 @@ async def fulfil(connection: AsyncConnection, book_id: int, commands: Sequence[F
                 answers.append(Answer("not_found"))
             elif (row.reward_id, command.station_id) not in places:
                 answers.append(Answer("wrong_place"))
+            elif row.member_id == command.actor_id:
+                answers.append(Answer("own_redemption"))
             elif (state := ended.get(row.id, {}).get("state", row.state)) != "held":
                 answers.append(Answer(ENDED[state]))
             elif row.expires_at <= now:

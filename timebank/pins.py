@@ -52,6 +52,12 @@ class PinMissing(BankError):
     code = "pin_missing"
 
 
+class PinWitnessed(BankError):
+    """It was chosen at this manager's own desk, so it says nothing there."""
+
+    code = "pin_witnessed"
+
+
 @dataclass(frozen=True, slots=True)
 class Vouched:
     """Whether a PIN vouches for a scan, for `punches.Punch`: one of the two is set."""
@@ -86,8 +92,10 @@ async def choose(
     present: str | None,
     phone: str | None,
     now: datetime,
+    witness_id: UUID | None = None,
 ) -> None:
-    """Keep the PIN that a member has typed. `present` is the one before, where there is one.
+    """Keep the PIN that a member has typed. `present` is the one before, where there is one; `witness_id` says at which
+    manager's desk.
 
     Errors: `pin_weak`, `pin_wrong`, `pin_locked`; `pin_missing` when there is one and `present` was not given.
     """
@@ -102,7 +110,7 @@ async def choose(
             raise PinMissing()
         await compare(engine, book_id, keys, member_id=member_id, digits=present, actor_id=member_id, now=now)
     pin_hash = await asyncio.to_thread(passwords.HASHER.hash, passwords.peppered(keys, pepper_text(member_id, digits)))
-    values = {"pin_hash": pin_hash, "tries": 0, "set_at": now}
+    values = {"pin_hash": pin_hash, "tries": 0, "set_at": now, "witness_id": witness_id}
     async with engine.begin() as connection:
         # A lock that fell meanwhile stays.
         kept = await connection.execute(
@@ -118,7 +126,7 @@ async def choose(
         await trail.write(
             connection,
             book_id,
-            actor_id=member_id,
+            actor_id=witness_id or member_id,
             action="pin.set",
             subject_kind="member",
             subject_id=member_id,
@@ -126,6 +134,13 @@ async def choose(
             after={"pin": "set"},
             now=now,
         )
+
+
+async def witnessed_by(connection: AsyncConnection, book_id: int, member_id: UUID) -> UUID | None:
+    """The manager at whose desk a member chose the PIN; none where there is no PIN, or the member was alone."""
+    query = select(pin.c.witness_id).where(pin.c.book_id == book_id, pin.c.member_id == member_id)
+    found: UUID | None = await connection.scalar(query)
+    return found
 
 
 def pepper_text(member_id: UUID, digits: str) -> str:
@@ -184,16 +199,17 @@ async def vouch(
     engine: AsyncEngine, book_id: int, keys: Keys, *, card_text: str, digits: str, actor_id: UUID, now: datetime
 ) -> Vouched:
     """Whether the PIN that was typed after scanning a card is its holder's. A card that is no good is left to the
-    check-in, which refuses it."""
+    check-in, which refuses it. Where the PIN was chosen at this very manager's desk, it vouches for nothing."""
     try:
         async with engine.connect() as connection:
             member_id = await cards.holder(connection, book_id, keys, card_text, now)
+            witness_id = await witnessed_by(connection, book_id, member_id)
         await compare(engine, book_id, keys, member_id=member_id, digits=digits, actor_id=actor_id, now=now)
     except (PinMissing, PinWrong, PinLocked) as refused:
         return Vouched(None, refused.code)
     except BankError:
         return Vouched(None, None)
-    return Vouched("pin", None)
+    return Vouched(None if witness_id == actor_id else "pin", None)
 
 
 async def reset(connection: AsyncConnection, book_id: int, member_id: UUID, *, now: datetime, actor_id: UUID) -> None:

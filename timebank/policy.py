@@ -13,6 +13,8 @@ from uuid import UUID
 
 # How long a hand-over at a counter can be undone, and how long its code is good for at least when it was.
 UNDO_WINDOW = timedelta(minutes=10)
+# How long what was redeemed at a desk waits at least: its code is on paper, and whoever holds it has to come again.
+PAPER_HOLD = timedelta(days=7)
 # Of the queue: checkin.md's list, and behind it what the protocol itself leaves to a person.
 HOLD_ORDER = (
     "overlap",

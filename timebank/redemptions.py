@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, any_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import codes, policy, purses, rewards, spending
+from timebank import codes, policy, purses, rewards, spending, trail
 from timebank.clock import local_day
 from timebank.commands import Answer, settle
 from timebank.rows import insert_rows
@@ -27,15 +27,20 @@ DRAWS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redeem:
-    """Exchange points for one reward; the redemption gets the command's id."""
+    """Exchange points for one reward; the redemption gets the command's id.
+
+    `actor_id` is whose points they are. `by_id` redeems for that member, at the desk of `station_id`.
+    """
 
     id: UUID
     actor_id: UUID
     reward_id: UUID
+    by_id: UUID | None = None
+    station_id: UUID | None = None
 
     def content(self) -> tuple[object, ...]:
-        """What the member chose."""
-        return (self.reward_id,)
+        """What was chosen."""
+        return (self.reward_id,) if self.by_id is None else (self.reward_id, self.by_id, self.station_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,7 @@ async def redeem(
         for row in sitting.redemptions:
             row["number"], row["digits"] = numbers[row["id"]]
         await keep(connection, book_id, sitting)
+        await write(connection, book_id, [command for command in fresh if command.id not in refused], now)
         made = {row["id"]: row for row in sitting.redemptions}
         return [Answer(refused[command.id]) if command.id in refused else held(made[command.id]) for command in fresh]
 
@@ -193,6 +199,9 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
     sitting.stock[row.id] -= 1
     sitting.redeemed[asked] += 1
     at_once = row.kind == "honour" and row.id not in sitting.placed
+    hold = timedelta(minutes=row.hold_minutes)
+    if command.station_id is not None:
+        hold = max(hold, policy.PAPER_HOLD)
     sitting.redemptions.append(
         {
             "book_id": sitting.book_id,
@@ -204,9 +213,10 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
             "points": row.price_points,
             "state": "fulfilled" if at_once else "held",
             "held_at": sitting.now,
-            "expires_at": sitting.now + timedelta(minutes=row.hold_minutes),
+            "expires_at": sitting.now + hold,
             "ended_at": sitting.now if at_once else None,
             "ended_by": command.actor_id if at_once else None,
+            "made_by": command.by_id,
         }
     )
     return None
@@ -274,6 +284,25 @@ async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting) -> N
         Handed(row["id"], row["id"], None, row["points"]) for row in sitting.redemptions if row["state"] == "fulfilled"
     ]
     await spending.hold(connection, book_id, sitting.parts, sitting.now, at_once=at_once)
+
+
+async def write(connection: AsyncConnection, book_id: int, made: Sequence[Redeem], now: datetime) -> None:
+    """Keep in the trail who redeemed for somebody else."""
+    for command in made:
+        if command.by_id is not None:
+            await trail.write(
+                connection,
+                book_id,
+                actor_id=command.by_id,
+                action="redemption.make",
+                subject_kind="member",
+                subject_id=command.actor_id,
+                after={
+                    "reward_id": str(command.reward_id),
+                    "station_id": str(command.station_id) if command.station_id else None,
+                },
+                now=now,
+            )
 
 
 def taken(redemptions: Iterable[dict[str, Any]]) -> Counter[UUID]:

@@ -71,6 +71,7 @@ ACTIONS = {
     "member.slip": mark("Balance slip printed"),
     "record.correct": mark("Record corrected"),
     "record.complete": mark("Record completed by a late check-out"),
+    "redemption.make": mark("Redeemed for a member"),
     "fulfilment.undo": mark("Hand-over undone"),
 }
 KINDS = {

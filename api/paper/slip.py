@@ -6,6 +6,9 @@ from typing import Any
 
 from api.language import Language
 from api.pages import words
+from api.paper.words import drawing
+from api.state import Bank
+from timebank import catalogue
 from timebank.explain import Balance, Line
 
 
@@ -42,4 +45,17 @@ def data(spoken: Language, name: str, balance: Balance, lines: Sequence[Line], n
             for line in lines
         ],
         "foot": spoken.gettext("Something wrong? Ask at the station: every line can be explained."),
+    }
+
+
+def collect(bank: Bank, spoken: Language, row: Any, places: Sequence[Any]) -> dict[str, Any]:
+    """A redemption that waits, on the slip: what it is, its code as a picture and as digits, where and until when."""
+    return {
+        "title": spoken.gettext("To collect"),
+        "reward": spoken.pick(row.reward_zh, row.reward_en),
+        "points": spoken.say("%(points)s points", points=spoken.number(row.points)),
+        "code": drawing((bank.settings.address + catalogue.code_text(bank.keys, row.number)).upper()),
+        "digits": f"{row.digits[:4]} {row.digits[4:]}",
+        "until": spoken.say("Collect by %(moment)s", moment=spoken.moment(row.expires_at)),
+        "places": [spoken.pick(place.name_zh, place.name_en) for place in places],
     }

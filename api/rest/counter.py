@@ -39,6 +39,7 @@ READING = ("code_malformed", "code_forged", "not_found")
 REFUSALS = (
     *READING,
     "wrong_place",
+    "own_redemption",
     "already_fulfilled",
     "already_cancelled",
     "redemption_timed_out",

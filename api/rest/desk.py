@@ -55,7 +55,7 @@ class Entry(Body, frozen=True):
     id: UUID
     """UUID version 7; the record's id."""
     member: ShortText
-    """The member's phone number, or their card as scanned."""
+    """The member's phone number, their card as scanned, or their member number."""
     started_at: Moment
     ended_at: Moment
     reason: Reason
@@ -89,7 +89,7 @@ class DoorRequest(Body, frozen=True):
     id: UUID
     """UUID version 7; sent twice, it is one code."""
     resident: ShortText
-    """The resident's phone number, or their card as scanned."""
+    """The resident's phone number, their card as scanned, or their member number."""
 
 
 class DoorCode(Answered, frozen=True):

@@ -58,6 +58,8 @@ TEXTS = {
     ("POST /api/v1/tickets", "code"),
     ("POST /api/v1/check-ins", "code"),
     ("POST /api/v1/check-outs", "code"),
+    ("POST /api/v1/stations/{number}/pins", "code"),
+    ("POST /api/v1/stations/{number}/redemptions", "code"),
     ("POST /api/v1/regions", "code"),
     ("POST /api/v1/service-kinds", "code"),
     ("GET /api/v1/errors/{code}", "code"),

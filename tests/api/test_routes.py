@@ -308,7 +308,14 @@ async def test_the_bank_answers_to_its_own_names(build: Build, public_url: str |
             assert problem(answer) == (421, "host_unknown")
 
 
-WITH_CAMERA = ("GET /scan", "GET /offline", "GET /counter", "GET /stations/{number}", "GET /kiosk")
+WITH_CAMERA = (
+    "GET /scan",
+    "GET /offline",
+    "GET /counter",
+    "GET /stations/{number}",
+    "GET /stations/{number}/person",
+    "GET /kiosk",
+)
 
 
 async def test_every_answer_has_the_headers_of_a_careful_service(people: dict[str, Person]) -> None:

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from tests.api.people import Person, Town, problem
+from tests.earning import verified
 from tests.factories import MORNING
+from tests.paper import codes_on, pages_of
 from timebank import codes, policy
 from timebank.ids import uuid7
 from timebank.tables import punch, record
@@ -265,3 +267,67 @@ async def test_other_stations_are_not_there(town: Town, manager: Person) -> None
         assert problem(await manager.get(path + rest)) == (404, "not_found")
     assert problem(await manager.send(path + "/posters", {"id": manager.new_id()})) == (404, "not_found")
     assert (await manager.get(f"/stations/{far.number}")).status_code == 404
+
+
+async def test_the_desk_of_a_person_with_nothing_but_a_card(town: Town, manager: Person, person: Person) -> None:
+    card, other = await card_of(person), await town.with_role("manager", station_id=town.city.station.id)
+    async with town.bank.engine.begin() as connection:
+        await verified(connection, town.city, person.member_id)
+        reward_id = str(await town.city.add_reward(connection, price_points=20))
+    page = f"/stations/{town.city.station.number}/person"
+    # The card stands in no address, and a bad one says so.
+    for text, status, words in (("nonsense", 422, "不是时间银行的二维码"), (card, 200, "林*")):
+        found = await manager.fill(page, code=text)
+        assert found.headers["location"] == f"{page}?scanned=1"
+        shown = await manager.get(found.headers["location"])
+        assert (shown.status_code, words in shown.text) == (status, True), shown.text
+    for pin, answered in (("123456", 422), (PIN, 303)):
+        assert (await manager.fill(f"{page}/pin", code=card, pin=pin)).status_code == answered
+    assert problem(await other.send(desk(town, "/pins"), {"code": card, "pin": PIN})) == (409, "pin_missing")
+    # The manager at whose desk it was chosen does not redeem with it; another does, for the right PIN, once.
+    wish = {"id": manager.new_id(), "code": card, "pin": PIN, "reward_id": reward_id}
+    assert problem(await manager.send(desk(town, "/redemptions"), wish)) == (403, "pin_witnessed")
+    assert problem(await other.send(desk(town, "/redemptions"), {**wish, "pin": "604913"})) == (422, "pin_wrong")
+    made = await other.send(desk(town, "/redemptions"), wish)
+    assert made.status_code == 201, made.text
+    # Sent again it is the same, and no PIN is tried.
+    assert (await other.send(desk(town, "/redemptions"), {**wish, "pin": ""})).json() == made.json()
+    (held,) = (await person.get("/api/v1/redemptions")).json()["redemptions"]
+    assert held["digits"] == made.json()["data"]["digits"]
+    slip = await other.get(f"/stations/{town.city.station.number}/redemptions/{held['id']}/slip.pdf")
+    (paper,) = pages_of(slip.content)
+    (text,) = codes_on(paper)
+    assert text.endswith(held["code"])
+    assert (await manager.get(slip.url.path)).status_code == 404
+    # On the page: redeemed, or why not; and what no purse can pay is refused.
+    id = other.new_id()
+    fields = {"code": card, "pin": PIN, "reward": reward_id}
+    found = await other.fill(f"{page}/redemptions", id=id, **fields)
+    shown = await other.get(found.headers["location"])
+    assert "data-made" in shown.text
+    assert (
+        await other.fill(f"{page}/redemptions", id=other.new_id(), **{**fields, "pin": "604913"})
+    ).status_code == 422
+    async with town.bank.engine.begin() as connection:
+        dear = str(await town.city.add_reward(connection, price_points=5000))
+    found = await other.fill(f"{page}/redemptions", id=other.new_id(), **{**fields, "reward": dear})
+    assert "积分不足" in (await other.get(found.headers["location"])).text
+    # In, and who looks without a card sees nothing of it.
+    found = await other.fill(f"{page}/scans", id=undrawn(town), code=card, pin=PIN, kind="in")
+    assert "正在服务" in (await other.get(found.headers["location"])).text
+    assert "林*" not in (await other.get(page)).text
+
+
+async def test_the_desk_of_another_place_lets_come_and_go_and_nothing_else(town: Town, person: Person) -> None:
+    card = await card_of(person)
+    async with town.bank.engine.begin() as connection:
+        far = await town.city.add_station(connection, region_id=town.city.other_community_id)
+    stranger = await town.with_role("manager", station_id=far.id)
+    page = f"/stations/{far.number}/person"
+    shown = await stranger.get((await stranger.fill(page, code=card)).headers["location"])
+    assert "属于其他区域" in shown.text
+    found = await stranger.fill(f"{page}/scans", id=stranger.new_id(), code=card, kind="out")
+    assert "待核实" in (await stranger.get(found.headers["location"])).text
+    # Nor does anybody serve himself.
+    shown = await stranger.get((await stranger.fill(page, code=await card_of(stranger))).headers["location"])
+    assert "请由其他人为您办理" in shown.text

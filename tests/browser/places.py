@@ -27,6 +27,7 @@ PAGES: dict[str | None, list[str]] = {
         "/passkeys",
         "/stations",
         "/stations/1",
+        "/stations/1/person",
         "/stations/1/paper",
         "/stations/1/report",
         "/stations/1/screen",

@@ -206,8 +206,11 @@ pin = Table(
     moment("set_at"),
     moment("locked_at", nullable=True),
     Column("locked_by", Uuid),
+    # At whose desk it was chosen; none: on the member's own page.
+    Column("witness_id", Uuid),
     belongs_to("member_id", "member"),
     belongs_to("locked_by", "member"),
+    belongs_to("witness_id", "member"),
     CheckConstraint("(locked_at IS NULL) = (locked_by IS NULL)", name="locked_by_somebody"),
 )
 

@@ -99,10 +99,13 @@ redemption = Table(
     Column("ended_by", Uuid),
     # Where it was handed over; an honour without places is fulfilled at once, nowhere.
     Column("station_id", Uuid),
+    # Who redeemed it for the member; none: the member.
+    Column("made_by", Uuid),
     belongs_to("member_id", "member"),
     belongs_to("reward_id", "reward"),
     belongs_to("station_id", "station"),
     belongs_to("ended_by", "member"),
+    belongs_to("made_by", "member"),
     UniqueConstraint("book_id", "number"),
     CheckConstraint(one_of("state", "held", "fulfilled", "cancelled", "timed_out"), name="state"),
     CheckConstraint("(state = 'held') = (ended_at IS NULL)", name="held_has_no_end"),
