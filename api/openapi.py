@@ -17,6 +17,8 @@ from api import credentials, downloads, guards
 from api.auth import BROWSER, SESSION
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.sentences import SENTENCES
+from timebank.policy import HOLD_ORDER
+from timebank.tables import GRADES, RECORD_STATES, REDEMPTION_STATES
 
 if TYPE_CHECKING:
     from api.rest.operation import Operation
@@ -57,6 +59,10 @@ PARAMETERS = {
     "actor_id": ("Only what this member did.", {"type": "string", "format": "uuid"}),
     "action": ("Only this action, `member.edit`, or all of a kind, `member`.", {"type": "string", "maxLength": 60}),
     "subject_id": ("Only what was done to this thing.", {"type": "string", "format": "uuid"}),
+    "grade": ("Only records of this evidence grade.", {"type": "string", "enum": list(GRADES)}),
+    "hold": ("Only what is held for this reason.", {"type": "string", "enum": list(HOLD_ORDER)}),
+    "record_state": ("Only records in this state.", {"type": "string", "enum": list(RECORD_STATES)}),
+    "redemption_state": ("Only redemptions in this state.", {"type": "string", "enum": list(REDEMPTION_STATES)}),
     "since": ("From this moment on.", {"type": "string", "format": "date-time"}),
     "until": ("Before this moment.", {"type": "string", "format": "date-time"}),
     "since:day": ("From the beginning of this day, where the community lives.", {"type": "string", "format": "date"}),

@@ -7,7 +7,22 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, case, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    Case,
+    ColumnElement,
+    Row,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import codes, rewards
@@ -171,7 +186,7 @@ async def places(connection: AsyncConnection, book_id: int, reward_ids: Iterable
 
 def redemptions(book_id: int, now: datetime) -> Select[Any]:
     """Redemptions with what they are for. One that nobody collected in time says so before a job has seen to it."""
-    late = and_(redemption.c.state == "held", redemption.c.expires_at <= now)
+    late = is_late(now)
     return (
         select(
             redemption.c.id,
@@ -180,7 +195,7 @@ def redemptions(book_id: int, now: datetime) -> Select[Any]:
             redemption.c.member_id,
             redemption.c.reward_id,
             redemption.c.points,
-            case((late, "timed_out"), else_=redemption.c.state).label("state"),
+            stands(now).label("state"),
             redemption.c.held_at,
             redemption.c.expires_at,
             case((late, redemption.c.expires_at), else_=redemption.c.ended_at).label("ended_at"),
@@ -201,17 +216,30 @@ def redemptions(book_id: int, now: datetime) -> Select[Any]:
     )
 
 
+def is_late(now: datetime) -> ColumnElement[bool]:
+    """Whether nobody collected it in time, and no job has seen to that yet."""
+    return and_(redemption.c.state == "held", redemption.c.expires_at <= now)
+
+
+def stands(now: datetime) -> Case[Any]:
+    """The state of a redemption at this moment."""
+    return case((is_late(now), "timed_out"), else_=redemption.c.state)
+
+
 async def my_redemptions(
     connection: AsyncConnection,
     book_id: int,
     member_id: UUID,
     *,
     now: datetime,
+    state: str | None = None,
     before: Cursor | None = None,
     limit: int = 20,
 ) -> Page:
-    """A member's redemptions, the latest first. Rows as `redemptions` has them."""
+    """A member's redemptions, the latest first, those in one `state` or all. Rows as `redemptions` has them."""
     query = redemptions(book_id, now).where(redemption.c.member_id == member_id)
+    if state is not None:
+        query = query.where(stands(now) == state)
     if before is not None:
         query = query.where(tuple_(redemption.c.held_at, redemption.c.id) < tuple_(*before))
     query = query.order_by(redemption.c.held_at.desc(), redemption.c.id.desc()).limit(limit + 1)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, any_, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,6 +60,33 @@ CLEAR: ColumnElement[bool] = and_(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which records of a list are wanted; what is None is not asked."""
+
+    station_id: UUID | None = None
+    state: str | None = None
+    grade: str | None = None
+    hold: str | None = None
+    """Those that are held for this, whatever else they are held for."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same as WHERE fragments."""
+        asked = [
+            column == value
+            for column, value in (
+                (record.c.station_id, self.station_id),
+                (record.c.state, self.state),
+                (record.c.grade, self.grade),
+            )
+            if value is not None
+        ]
+        return asked if self.hold is None else [*asked, literal(self.hold) == any_(record.c.holds)]
+
+
+EVERY = Which()
+
+
 def of_stations() -> Select[Any]:
     """Records, each with its station and its kind of service."""
     return (
@@ -96,15 +123,15 @@ async def queue(
     *,
     actor_id: UUID,
     now: datetime,
-    station_id: UUID | None = None,
+    which: Which = EVERY,
     after: Cursor | None = None,
     limit: int = 50,
 ) -> Page:
-    """The records that wait for this manager, the oldest first, of one station or of all of the branch.
+    """The records that wait for this manager, the oldest first, those of `which` or all of the branch.
 
     Each row has `COLUMNS` and `clear`: whether it may be verified in bulk.
     """
-    query = waiting(book_id, actor_id, now, station_id, of_stations().add_columns(CLEAR.label("clear")))
+    query = waiting(book_id, actor_id, now, which, of_stations().add_columns(CLEAR.label("clear")))
     if after is not None:
         query = query.where(tuple_(record.c.started_at, record.c.id) > tuple_(*after))
     query = query.order_by(record.c.started_at, record.c.id).limit(limit + 1)
@@ -112,7 +139,7 @@ async def queue(
 
 
 async def queue_sums(
-    connection: AsyncConnection, book_id: int, *, actor_id: UUID, now: datetime, station_id: UUID | None = None
+    connection: AsyncConnection, book_id: int, *, actor_id: UUID, now: datetime, which: Which = EVERY
 ) -> Row[Any]:
     """How much waits for this manager: `records`, `clear_records` that may be verified in bulk, and `minutes`."""
     query = select(
@@ -120,14 +147,13 @@ async def queue_sums(
         func.count().filter(CLEAR).label("clear_records"),
         func.coalesce(func.sum(record.c.measured_minutes), 0).label("minutes"),
     ).join_from(record, station, and_(station.c.book_id == record.c.book_id, station.c.id == record.c.station_id))
-    sums: Row[Any] = (await connection.execute(waiting(book_id, actor_id, now, station_id, query))).one()
+    sums: Row[Any] = (await connection.execute(waiting(book_id, actor_id, now, which, query))).one()
     return sums
 
 
-def waiting(book_id: int, actor_id: UUID, now: datetime, station_id: UUID | None, query: Select[Any]) -> Select[Any]:
+def waiting(book_id: int, actor_id: UUID, now: datetime, which: Which, query: Select[Any]) -> Select[Any]:
     """`query` narrowed to what waits for the actor."""
-    query = query.where(may_decide(book_id, actor_id, now), record.c.state == "waiting")
-    return query if station_id is None else query.where(record.c.station_id == station_id)
+    return query.where(may_decide(book_id, actor_id, now), record.c.state == "waiting", *which.conditions())
 
 
 async def to_decide(
@@ -196,9 +222,17 @@ async def punches(connection: AsyncConnection, book_id: int, record_id: UUID, ke
 
 
 async def mine(
-    connection: AsyncConnection, book_id: int, member_id: UUID, *, before: Cursor | None = None, limit: int = 20
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    which: Which = EVERY,
+    before: Cursor | None = None,
+    limit: int = 20,
 ) -> Page:
-    """A volunteer's own records, the latest first. Each row has `COLUMNS` and `reason`, the latest decision's, if any.
+    """A volunteer's own records, the latest first, those of `which` or all.
+
+    Each row has `COLUMNS` and `reason`, the latest decision's, if any.
 
     Order 67 gives everybody the right to query their records, so this asks for no role.
     """
@@ -212,7 +246,7 @@ async def mine(
         .scalar_subquery()
     )
     query = of_stations().add_columns(reason[1].label("reason"))
-    query = query.where(record.c.book_id == book_id, record.c.member_id == member_id)
+    query = query.where(record.c.book_id == book_id, record.c.member_id == member_id, *which.conditions())
     if before is not None:
         query = query.where(tuple_(record.c.started_at, record.c.id) < tuple_(*before))
     query = query.order_by(record.c.started_at.desc(), record.c.id.desc()).limit(limit + 1)

@@ -17,7 +17,7 @@ from api.pages.trying import Tried, try_form
 from api.rest import funds as deeds
 from api.rest.operation import limit_of, numbered_cursor
 from api.state import bank_of
-from timebank import funds, members, purses, trail
+from timebank import funds, members, overview, purses, trail
 
 NOTHING = Tried(None, None, {})
 
@@ -31,11 +31,17 @@ async def fund_list(request: AnyRequest) -> Response[Any]:
 async def funds_page(request: AnyRequest, tried: Tried) -> Response[Any]:
     """The list, and the form for a new one."""
     reader(request, *READERS)
-    bank = bank_of(request)
+    bank, who, chosen = bank_of(request), asker(request, READERS), query_of(request, "region")
     async with bank.engine.connect() as connection:
         page = await funds.listed(
-            connection, bank.book_id, **asker(request, READERS), before=cursor_of(request), limit=limit_of(request, 30)
+            connection,
+            bank.book_id,
+            **who,
+            region_id=as_id(chosen.get("region")),
+            before=cursor_of(request),
+            limit=limit_of(request, 30),
         )
+        places = await overview.regions(connection, bank.book_id, **who)
         points = await purses.fund_balances(connection, bank.book_id, [row.id for row in page.rows])
         regions = await all_regions(connection, bank, request)
     return office(
@@ -47,6 +53,8 @@ async def funds_page(request: AnyRequest, tried: Tried) -> Response[Any]:
         points=points,
         following=page.following,
         regions=regions,
+        places=places,
+        chosen=chosen,
     )
 
 

@@ -58,6 +58,8 @@ def environment(tag: str, zone: str) -> Environment:
         "hold_words": partial(words.of, words.HOLDS, speaker),
         "source_name": partial(words.of, words.SOURCES, speaker),
         "grade_words": partial(words.of, words.GRADES, speaker),
+        "record_state_name": partial(words.of, words.RECORD_STATES, speaker),
+        "redemption_state_name": partial(words.of, words.REDEMPTION_STATES, speaker),
         "role_name": partial(words.of, words.ROLES, speaker),
         "role_choices": partial(role_choices, speaker),
         "fund_line_name": partial(words.of, FUND_LINES, speaker),

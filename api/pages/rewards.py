@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery
 from api import qr
 from api.auth import visitor_of
 from api.pages.forms import Form, as_uuid
+from api.pages.office import query_of
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
 from api.pages.scanned import keep
 from api.rest.operation import choice_query, limit_of, ranked_cursor
@@ -21,6 +22,7 @@ from timebank.cursors import Cursor
 from timebank.ids import uuid7
 from timebank.redemptions import Cancel, Redeem
 from timebank.rewards import KINDS
+from timebank.tables import REDEMPTION_STATES
 
 
 @get("/rewards")
@@ -108,21 +110,29 @@ async def redeem(request: AnyRequest, reward_id: FromPath[UUID]) -> Response[Any
 
 @get("/codes")
 async def codes(request: AnyRequest, before: FromQuery[str | None] = None) -> Response[Any]:
-    """A member's redemptions: first what can be collected, then the rest by age."""
+    """A member's redemptions: first what can be collected, then the rest by age; or those in one state, by age."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
+    chosen = query_of(request, "state")
     async with bank.engine.connect() as connection:
         page = await catalogue.my_redemptions(
-            connection, bank.book_id, session.member_id, now=now, before=Cursor.read(before), limit=limit_of(request)
+            connection,
+            bank.book_id,
+            session.member_id,
+            now=now,
+            **chosen,
+            before=Cursor.read(before),
+            limit=limit_of(request),
         )
-        due = []
-        if before is None:
-            due = list(await catalogue.to_collect(connection, bank.book_id, session.member_id, now=now))
+        due = () if chosen else await catalogue.to_collect(connection, bank.book_id, session.member_id, now=now)
+    first = {row.id for row in due}
     return show(
         request,
         "catalogue/codes.html",
         way="/codes",
-        redemptions=[*due, *(row for row in page.rows if row.state != "held")],
-        older=f"/codes?before={page.following}" if page.following else None,
+        redemptions=[*(due if before is None else ()), *(row for row in page.rows if row.id not in first)],
+        following=page.following,
+        chosen=chosen,
+        states=REDEMPTION_STATES,
     )
 
 

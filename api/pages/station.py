@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery
 from api import qr
 from api.language import mark
 from api.pages.forms import Form, as_uuid
+from api.pages.office import query_of
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, shown, speaker
 from api.problems import Problem
 from api.rest.operation import limit_of, text_query
@@ -32,7 +33,9 @@ from timebank.commands import Answer
 from timebank.cursors import Cursor
 from timebank.errors import NotFound
 from timebank.ids import uuid7
-from timebank.records import QUEUE_ROLES
+from timebank.policy import HOLD_ORDER
+from timebank.records import QUEUE_ROLES, Which
+from timebank.tables import GRADES
 from timebank.verification import Verify
 
 SCREEN_ROLES = ("manager", "admin")
@@ -149,11 +152,16 @@ async def screen_codes(request: AnyRequest, number: FromPath[int]) -> Response[d
 
 @get("/queue")
 async def queue(request: AnyRequest, station: FromQuery[str | None] = None) -> Response[Any]:
-    """What waits for this manager: what may be verified in one tap first, then what a person has to look at."""
+    """What waits for this manager: what may be verified in one tap first, then what a person has to look at.
+
+    Narrowed to a station, a grade or a hold; scans and questions have a station alone.
+    """
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     if not holds_role(session, *QUEUE_ROLES):
         raise Problem("role_not_allowed")
     chosen = as_uuid(station)
+    narrowed = query_of(request, "grade", "hold")
+    which = Which(station_id=chosen, **narrowed)
     # Where each of the three lists on the page begins.
     begun = {name: text_query(request, name) for name in ("after", "questions", "scans")}
     length = min(limit_of(request, QUEUE_LIMIT), QUEUE_LIMIT)
@@ -162,9 +170,9 @@ async def queue(request: AnyRequest, station: FromQuery[str | None] = None) -> R
     async with bank.engine.connect() as connection:
         places = await overview.stations(connection, bank.book_id, roles=QUEUE_ROLES, **who)
         page = await records.queue(
-            connection, bank.book_id, station_id=chosen, after=Cursor.read(begun["after"]), limit=length, **who
+            connection, bank.book_id, which=which, after=Cursor.read(begun["after"]), limit=length, **who
         )
-        sums = await records.queue_sums(connection, bank.book_id, station_id=chosen, **who)
+        sums = await records.queue_sums(connection, bank.book_id, which=which, **who)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
         scans = await astray.queue(
             connection, bank.book_id, station_id=chosen, after=Cursor.read(begun["scans"]), limit=length, **who
@@ -193,7 +201,10 @@ async def queue(request: AnyRequest, station: FromQuery[str | None] = None) -> R
         names=names,
         command_ids={row.id: uuid7(now) for row in clear},
         following={"after": page.following, "questions": asked.following, "scans": scans.following},
-        begun={"station": chosen, **begun},
+        begun={"station": chosen, **narrowed, **begun},
+        narrowed=narrowed,
+        grades=GRADES,
+        holds_of_records=[hold for hold in HOLD_ORDER if hold not in astray.HOLDS],
         questions=list(zip(asked.rows, questions, strict=True)),
         answer=verified(request, list(answered.values())),
     )
@@ -234,7 +245,8 @@ async def verify_together(request: AnyRequest) -> Response[Any]:
             Verify(id=command_id, actor_id=session.member_id, record_id=record_id, verdict="verify", bulk=True)
         )
     await bank.commits.verify.submit_all(commands)
-    return go("/queue", station=as_uuid(form.text("station")), answer=[command.id for command in commands])
+    narrowed = {name: form.text(name) or None for name in ("grade", "hold")}
+    return go("/queue", station=as_uuid(form.text("station")), **narrowed, answer=[command.id for command in commands])
 
 
 @get("/queue/{record_id:uuid}")

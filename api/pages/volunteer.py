@@ -3,29 +3,41 @@
 from typing import Any
 
 from litestar import Response, get
-from litestar.params import FromQuery
 
+from api.pages.office import query_of
 from api.pages.page import AnyRequest, member, show
-from api.rest.operation import limit_of
+from api.rest.operation import limit_of, text_query
 from api.state import bank_of
 from timebank import records
 from timebank.cursors import Cursor
+from timebank.records import Which
+from timebank.tables import GRADES, RECORD_STATES
 
 
 @get("/records")
-async def my_records(request: AnyRequest, before: FromQuery[str | None] = None) -> Response[Any]:
-    """A volunteer's own service records, the latest first."""
+async def my_records(request: AnyRequest) -> Response[Any]:
+    """A volunteer's own service records, the latest first; in one state, of one grade."""
     session, bank = member(request), bank_of(request)
+    chosen = query_of(request, "state", "grade")
+    before = text_query(request, "before")
     async with bank.engine.connect() as connection:
         page = await records.mine(
-            connection, bank.book_id, session.member_id, before=Cursor.read(before), limit=limit_of(request)
+            connection,
+            bank.book_id,
+            session.member_id,
+            which=Which(state=chosen.get("state"), grade=chosen.get("grade")),
+            before=Cursor.read(before),
+            limit=limit_of(request),
         )
     return show(
         request,
         "volunteer/records.html",
         records=page.rows,
-        older=f"/records?before={page.following}" if page.following else None,
+        following=page.following,
         newest=before is None,
+        chosen=chosen,
+        states=RECORD_STATES,
+        grades=GRADES,
     )
 
 

@@ -38,6 +38,18 @@ GRADES = {
     "C": mark("C: entered or confirmed by a manager"),
     "D": mark("D: imported from elsewhere"),
 }
+RECORD_STATES = {
+    "waiting": mark("Waiting to be verified"),
+    "verified": mark("Verified"),
+    "rejected": mark("Not accepted"),
+    "reversed": mark("Reversed"),
+}
+REDEMPTION_STATES = {
+    "held": mark("Ready to collect"),
+    "fulfilled": mark("Collected"),
+    "cancelled": mark("Cancelled"),
+    "timed_out": mark("Not collected in time"),
+}
 ROLES = {
     "volunteer": mark("Volunteer"),
     "manager": mark("Station manager"),

@@ -12,6 +12,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Operation,
+    choice_query,
     cursor_of,
     following,
     give,
@@ -22,6 +23,8 @@ from api.rest.operation import (
 from api.rest.queue import Record
 from api.state import bank_of
 from timebank import explain, members, records
+from timebank.records import Which
+from timebank.tables import GRADES, RECORD_STATES
 
 
 class Role(Answered, frozen=True):
@@ -136,13 +139,19 @@ async def balance(request: AnyRequest) -> Response[Any]:
     return give(msgspec.convert(found, Balance, from_attributes=True))
 
 
-@reading("/records", Operation(MyRecords, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
+@reading(
+    "/records",
+    Operation(MyRecords, refusals=("cursor_invalid", "invalid"), query=("record_state", "grade", "cursor", "limit")),
+)
 async def my_records(request: AnyRequest) -> Response[Any]:
     """The volunteer's own service records, the latest first."""
     bank, member_id = bank_of(request), member_of(request).member_id
     before, limit = cursor_of(request), limit_of(request)
+    which = Which(
+        state=choice_query(request, "record_state", RECORD_STATES), grade=choice_query(request, "grade", GRADES)
+    )
     async with bank.engine.connect() as connection:
-        page = await records.mine(connection, bank.book_id, member_id, before=before, limit=limit)
+        page = await records.mine(connection, bank.book_id, member_id, which=which, before=before, limit=limit)
     found = [shaped(row, MyRecord) for row in page.rows]
     return give(MyRecords(records=found, following=following(page.following)))
 

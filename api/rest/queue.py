@@ -18,6 +18,7 @@ from api.rest.operation import (
     CommandAnswer,
     Operation,
     body_of,
+    choice_query,
     command_id,
     cursor_of,
     following,
@@ -31,6 +32,9 @@ from api.rest.operation import (
 )
 from api.state import Bank, bank_of
 from timebank import corrections, inquiries, members, readings, records
+from timebank.policy import HOLD_ORDER
+from timebank.records import Which
+from timebank.tables import GRADES
 from timebank.verification import Verify
 
 REFUSALS = (
@@ -185,18 +189,26 @@ class BulkAnswer(Answered, frozen=True):
     answers: list[CommandAnswer]
 
 
-@reading("/queue", Operation(Queue, refusals=("cursor_invalid", "invalid"), query=("station_id", "cursor", "limit")))
+@reading(
+    "/queue",
+    Operation(Queue, refusals=("cursor_invalid", "invalid"), query=("station_id", "grade", "hold", "cursor", "limit")),
+)
 async def queue(request: AnyRequest) -> Response[Any]:
-    """The records that wait for this manager, the oldest first, of one station or of all."""
+    """The records that wait for this manager, the oldest first; of one station, of one grade, held for one reason."""
     bank, actor_id = bank_of(request), member_of(request).member_id
-    station_id, after, limit = id_query(request, "station_id"), cursor_of(request), limit_of(request, 50)
+    after, limit = cursor_of(request), limit_of(request, 50)
+    which = Which(
+        station_id=id_query(request, "station_id"),
+        grade=choice_query(request, "grade", GRADES),
+        hold=choice_query(request, "hold", HOLD_ORDER),
+    )
     async with bank.engine.connect() as connection:
         page = await records.queue(
             connection,
             bank.book_id,
             actor_id=actor_id,
             now=bank.clock(),
-            station_id=station_id,
+            which=which,
             after=after,
             limit=limit,
         )

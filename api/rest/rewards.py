@@ -31,6 +31,7 @@ from api.state import Bank, bank_of
 from timebank import catalogue, explain
 from timebank.redemptions import Cancel, Redeem
 from timebank.rewards import KINDS
+from timebank.tables import REDEMPTION_STATES
 
 REDEEM_REFUSALS = (
     "not_found",
@@ -181,14 +182,18 @@ def offered(offer: catalogue.Offer) -> Reward:
     )
 
 
-@reading("/redemptions", Operation(Redemptions, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
+@reading(
+    "/redemptions",
+    Operation(Redemptions, refusals=("cursor_invalid", "invalid"), query=("redemption_state", "cursor", "limit")),
+)
 async def redemptions(request: AnyRequest) -> Response[Any]:
     """The volunteer's redemptions, the latest first."""
     bank, member_id = bank_of(request), member_of(request).member_id
     before, limit = cursor_of(request), limit_of(request)
+    state = choice_query(request, "redemption_state", REDEMPTION_STATES)
     async with bank.engine.connect() as connection:
         page = await catalogue.my_redemptions(
-            connection, bank.book_id, member_id, now=bank.clock(), before=before, limit=limit
+            connection, bank.book_id, member_id, now=bank.clock(), state=state, before=before, limit=limit
         )
     return give(
         Redemptions(redemptions=[redeemed(bank, row) for row in page.rows], following=following(page.following))

@@ -312,6 +312,82 @@ async def test_filters_narrow_and_strange_ones_are_refused(town: Town, name: str
         assert problem(await boss.get(f"{ROOT}/{path}", params={name: "x"})) == (422, "invalid")
 
 
+async def test_records_and_codes_are_found_by_state_grade_and_reason(town: Town) -> None:
+    manager, person = await town.member(town.city.manager_id), await town.volunteer("林一")
+    scanned = await town.serve(person, 61)
+    town.watch.move(hours=20)
+    entered = []
+    for minutes in (30, 660):
+        times = {"started_at": str(town.watch.now - timedelta(minutes=minutes)), "ended_at": str(town.watch.now)}
+        body = {"id": manager.new_id(), "member": town.city.phones[person.member_id], "reason": "没电", **times}
+        assert (await manager.send(f"{ROOT}/stations/{town.city.station.number}/entries", body)).status_code == 201
+        entered.append(body["id"])
+        town.watch.move(hours=12)
+    short, long = entered
+
+    async def ids(reader: Person, path: str) -> list[str]:
+        return [each["id"] for each in items_of((await reader.get(f"{ROOT}/{path}")).json())]
+
+    for query, found in (("grade=C", entered), ("grade=A", [scanned]), ("hold=long_day", [long]), ("grade=D", [])):
+        assert await ids(manager, f"queue?{query}") == found, query
+        page = (await manager.get(f"/queue?{query}")).text
+        shown = [record for record in (scanned, short, long) if record in page]
+        assert shown == found, query
+    verified = {"id": manager.new_id(), "record_id": short, "verdict": "verify"}
+    assert (await manager.send(f"{ROOT}/decisions", verified)).status_code == 201
+    for query, found in (
+        ("state=verified", [short]),
+        ("grade=A", [scanned]),
+        ("state=waiting&grade=C", [long]),
+        ("state=reversed", []),
+    ):
+        assert await ids(person, f"records?{query.replace('state=', 'record_state=')}") == found, query
+        page = (await person.get(f"/records?{query}")).text
+        shown = [record for record in (scanned, short, long) if f"/records/{record}" in page]
+        assert shown == found, query
+
+    async with town.bank.engine.begin() as connection:
+        for _ in range(3):
+            await town.city.add_reward(connection, price_points=1, hold_minutes=60)
+    await redeem(person)
+    kept, given_up, late = await ids(person, "redemptions")
+    body = {"id": person.new_id()}
+    assert (await person.send(f"{ROOT}/redemptions/{given_up}/cancellation", body)).status_code == 201
+    body = {"id": manager.new_id(), "station_id": str(town.city.station.id)}
+    clerk = await town.member(town.city.clerk_id)
+    code = (await person.get(f"{ROOT}/redemptions/{kept}")).json()["code"]
+    assert (await clerk.send(f"{ROOT}/fulfilments", {**body, "code": code})).status_code == 201
+    assert await ids(person, "redemptions?redemption_state=held") == [late]
+    # Nobody collects it, and no job has seen to that yet.
+    town.watch.move(hours=2)
+    for state, found in (("held", []), ("fulfilled", [kept]), ("cancelled", [given_up]), ("timed_out", [late])):
+        assert await ids(person, f"redemptions?redemption_state={state}") == found, state
+        page = (await person.get(f"/codes?state={state}")).text
+        assert [each for each in (kept, given_up, late) if f"/codes/{each}" in page] == found, state
+    for reader, path in (
+        (manager, "queue?grade=E"),
+        (manager, "queue?hold=x"),
+        (person, "records?record_state=x"),
+        (person, "records?grade=x"),
+        (person, "redemptions?redemption_state=x"),
+    ):
+        assert problem(await reader.get(f"{ROOT}/{path}")) == (422, "invalid"), path
+
+
+async def test_funds_are_found_by_region(town: Town) -> None:
+    boss = await town.with_role("admin")
+    names = {"name_zh": "别处的基金", "name_en": "Fund of elsewhere"}
+    async with town.bank.engine.begin() as connection:
+        where: Any = {"region_id": town.city.other_district_id, "id": town.city.new_id(), "now": town.city.now}
+        await funds.add(connection, town.city.book_id, **where, **names)
+    for address, found in (
+        ("/admin/funds", True),
+        (f"/admin/funds?region={town.city.other_district_id}", True),
+        (f"/admin/funds?region={town.city.station.region_id}", False),
+    ):
+        assert ("别处的基金" in (await boss.get(address)).text) == found, address
+
+
 def next_links(text: str) -> list[str]:
     """Where the rest of the lists of a page is."""
     return [unescape(each) for each in re.findall(r'<a [^>]*rel="next" href="([^"]+)"', text)]

@@ -70,7 +70,7 @@ async def test_the_queue_is_the_branchs_oldest_first(connection: AsyncConnection
     everywhere = await city.add_member(connection)
     await city.grant(connection, everywhere, "manager", region_id=city.region_id)
     assert await queue(connection, city, everywhere) == [early, late, other]
-    assert await queue(connection, city, everywhere, station_id=elsewhere.id) == [other]
+    assert await queue(connection, city, everywhere, which=records.Which(station_id=elsewhere.id)) == [other]
     for stranger in (city.clerk_id, one):
         assert await queue(connection, city, stranger) == []
     page = await records.queue(connection, city.book_id, actor_id=city.manager_id, now=now())

@@ -22,6 +22,7 @@ from timebank.tables.people import (
 from timebank.tables.places import LEVELS, card, device, door_code, fund, poster, region, service_kind, shift, station
 from timebank.tables.rewards import (
     PERIODS,
+    REDEMPTION_STATES,
     fulfilment,
     fulfilment_undo,
     purse,
@@ -33,6 +34,7 @@ from timebank.tables.rewards import (
 )
 from timebank.tables.service import (
     GRADES,
+    RECORD_STATES,
     SOURCES,
     attendance,
     confirmation,
@@ -51,6 +53,8 @@ __all__ = [
     "IMPORT_KINDS",
     "LEVELS",
     "PERIODS",
+    "RECORD_STATES",
+    "REDEMPTION_STATES",
     "ROLES",
     "SOURCES",
     "activation",

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from timebank.tables.base import belongs_to, book_key, id_key, metadata, moment, one_of, words
 
 # What a limit is for: one local day, a week from Monday on, a calendar month or year, or all time.
+REDEMPTION_STATES = ("held", "fulfilled", "cancelled", "timed_out")
 PERIODS = ("day", "week", "month", "year", "ever")
 
 # A member's points live in one ledger account per (member, fund, expiry date); the purse's id is that account's id.
@@ -107,7 +108,7 @@ redemption = Table(
     belongs_to("ended_by", "member"),
     belongs_to("made_by", "member"),
     UniqueConstraint("book_id", "number"),
-    CheckConstraint(one_of("state", "held", "fulfilled", "cancelled", "timed_out"), name="state"),
+    CheckConstraint(one_of("state", *REDEMPTION_STATES), name="state"),
     CheckConstraint("(state = 'held') = (ended_at IS NULL)", name="held_has_no_end"),
     CheckConstraint("station_id IS NULL OR state = 'fulfilled'", name="only_fulfilled_has_a_place"),
     CheckConstraint("digits ~ '^[0-9]{8}$'", name="digits"),

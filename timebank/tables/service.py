@@ -21,6 +21,7 @@ from timebank.tables.base import belongs_to, book_key, id_key, metadata, moment,
 
 SOURCES = ("live", "late", "card", "poster", "digits", "door", "manual", "import")
 GRADES = ("A", "B", "C", "D")
+RECORD_STATES = ("waiting", "verified", "rejected", "reversed")
 
 policy_version = Table(
     "policy_version",
@@ -212,7 +213,7 @@ record = Table(
     belongs_to("policy_number", "policy_version", "number"),
     belongs_to("correction_id", "correction", later=True),
     CheckConstraint(one_of("grade", *GRADES), name="grade"),
-    CheckConstraint(one_of("state", "waiting", "verified", "rejected", "reversed"), name="state"),
+    CheckConstraint(one_of("state", *RECORD_STATES), name="state"),
     CheckConstraint(one_of("points_state", "none", "posted", "waiting"), name="points_state"),
     CheckConstraint("measured_minutes >= 0", name="measured_minutes"),
     CheckConstraint("credited_minutes >= 0 AND points >= 0", name="credit"),
