@@ -160,8 +160,9 @@ def weigh(sitting: Sitting, command: Verify) -> Answer:
 
 
 def is_approval(row: Row[Any], command: Verify) -> bool:
-    """Whether a decision is that of the second person who stands behind hours over quota."""
-    return command.verdict == "verify" and OVER_QUOTA in row.holds
+    """Whether a decision is that of the second person who stands behind hours over quota. Codes that somebody sent late
+    too often have no first."""
+    return command.verdict == "verify" and OVER_QUOTA in row.holds and bool(deciding.entered_by(row))
 
 
 DECIDE = text("""

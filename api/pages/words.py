@@ -14,7 +14,9 @@ HOLDS = {
     "same_slot_again": mark("The same picture of the code was used for check-in and check-out."),
     "mass_checkout": mark("Many people checked out in the same moment. Ask whether all of them were there."),
     "drawn": mark("Nothing is wrong with this record. One in twenty is drawn so that somebody looks."),
-    "over_quota": mark("More was entered or sent late this month than the rules allow. A second person approves it."),
+    "over_quota": mark(
+        "More was entered or sent late this month than the rules allow. What was entered, a second person approves."
+    ),
     "clock_doubt": mark(
         "The phone's clock was wrong, the scan was sent late from a phone that was online, or a card was scanned "
         "without a network."

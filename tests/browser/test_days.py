@@ -123,7 +123,7 @@ def test_a_role_with_an_end_and_hours_over_quota(service: Service, opened: Open)
     # What is entered beyond the month's quota, its enterer cannot decide, not even by less.
     enter(helper, service, "00:00", "21:00", "A night at a bedside", who="clerk")
     record = open_entry(helper, service, "A night at a bedside")
-    expect(helper.locator("main")).to_contain_text("A second person approves it.")
+    expect(helper.locator("main")).to_contain_text("What was entered, a second person approves.")
     for verdict in ("verify", "reject"):
         helper.check(f"[value={verdict}]")
         helper.fill("#reason", "It was so")

@@ -284,6 +284,9 @@ async def test_over_quota_of_late_codes(door: Doorway, city: City, one: UUID, co
             found.append(answer.data.get("holds"))
     assert found == [None, None, None, ["over_quota"]]
     await shown_and_decided(door, answer.data["attendance_id"], "over_quota")
+    # Nobody entered it, so whoever looks at it is no second person.
+    verdict = select(decision.c.verdict).where(decision.c.record_id == UUID(answer.data["attendance_id"]))
+    assert await connection.scalar(verdict) == "verify"
 
 
 async def test_drawn(door: Doorway, city: City, one: UUID, connection: AsyncConnection) -> None:
