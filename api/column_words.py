@@ -32,6 +32,7 @@ COLUMNS = {
     "created_at": mark("Made at"),
     "created_by": mark("Made by (member number)"),
     "credited_minutes": mark("Credited minutes"),
+    "day": mark("Day"),
     "decided_at": mark("Decided at"),
     "decided_by": mark("Decided by (member number)"),
     "description_en": mark("Description in English"),
@@ -93,6 +94,7 @@ COLUMNS = {
     "punches": mark("Scans"),
     "question": mark("Question"),
     "rate_points_per_hour": mark("Points for an hour, by service"),
+    "reader": mark("Who looked"),
     "reason": mark("Reason"),
     "record": mark("Service record"),
     "record_id": mark("Number of the service record"),
@@ -131,6 +133,7 @@ COLUMNS = {
     "verified_at": mark("Verified at"),
     "verified_by": mark("Verified by"),
     "waiting": mark("Records that wait"),
+    "what": mark("What was looked at"),
 }
 
 
