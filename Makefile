@@ -43,7 +43,7 @@ torture: $(VENV)/.tools $(SCRIPTS) ## The long form of the tests that look for t
 bench: $(VENV)/.test $(SCRIPTS) ## Measure speed as ratios in one run and write docs/reference/benchmarks.md
 	$(BIN)/python -m tests.bench
 
-screenshots: $(VENV)/.tools $(SCRIPTS) ## Take every page, in both languages, on a phone and on a desk, into ./screenshots
+screenshots: $(VENV)/.tools $(SCRIPTS) ## Take every page, in both languages, on a phone, on a desk and in 大字, into ./screenshots
 	@$(BIN)/python -m tests.browser.screenshots screenshots
 
 lock: $(VENV)/.uv ## Resolve the dependencies again into the two lock files

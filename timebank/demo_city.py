@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import devices, founding, funds, kinds, members, regions, rewards, roles, stations
+from timebank import devices, founding, funds, kinds, members, posters, regions, rewards, roles, stations
 from timebank.ids import uuid7
 from timebank.keys import Keys
 
@@ -105,7 +105,7 @@ async def found(demo: Demo) -> None:
 
 
 async def settle_people(demo: Demo) -> None:
-    """One person for each sign-in, a second manager, and volunteers in every community that has a station."""
+    """One person for each sign-in, a second manager, posters, and volunteers in every community that has a station."""
     for sign_in in SIGN_INS:
         demo.people[sign_in.role] = await add_member(
             demo, sign_in.name, sign_in.phone, demo.regions[HOME_COMMUNITY], sign_in.password
@@ -115,6 +115,15 @@ async def settle_people(demo: Demo) -> None:
         await grant(demo, demo.people[role], role, region_id=demo.regions[branch])
     for number in (4, 5, 6):
         await grant(demo, demo.people["second manager"], "manager", station_id=demo.stations[number].id)
+    for station in demo.stations.values():
+        await posters.replace(
+            demo.connection,
+            demo.book_id,
+            station.id,
+            id=uuid7(demo.founded_at),
+            now=demo.founded_at,
+            actor_id=demo.people["admin"],
+        )
     demo.volunteers.append(demo.people["volunteer"])
     homes = [station.region_id for station in demo.stations.values()]
     for number in range(VOLUNTEERS):

@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 from litestar import Response, get
 from litestar.enums import MediaType
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, QueryParameter
 
-from api import content_policy
+from api import content_policy, text_size
 from api.auth import visitor_of
 from api.language import DEFAULT, TAGS, language
 from api.pages.assets import FILES, media_type
@@ -30,13 +30,15 @@ async def outbox(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/offline")
-async def offline(request: AnyRequest, tag: Annotated[str, QueryParameter(name="language")] = DEFAULT) -> Response[str]:
-    """The page that phones keep for when there is no network. It is the same for everybody who reads its language."""
+async def offline(
+    request: AnyRequest, tag: Annotated[str, QueryParameter(name="language")] = DEFAULT, size: FromQuery[str] = ""
+) -> Response[str]:
+    """The page that phones keep for when there is no network. It is the same for everybody of one language and size."""
     spoken = language(tag if tag in TAGS else DEFAULT, zone_name(request))
     text = (
         environment(spoken.tag, zone_name(request))
         .get_template("offline.html")
-        .render(hosts=own_hosts(bank_of(request).settings), scripts=SHARED)
+        .render(hosts=own_hosts(bank_of(request).settings), scripts=SHARED, size=text_size.chosen(size))
     )
     headers = {content_policy.HEADER: content_policy.WITH_CAMERA}
     return Response(text, media_type=MediaType.HTML, headers=headers)

@@ -156,7 +156,7 @@ def frame(request: AnyRequest, way: str) -> Frame:
         now_milliseconds=int(now.timestamp() * 1000),
         demo_time=now if bank.settings.demo else None,
         member_id=visitor.session.member_id if visitor.session else None,
-        worker=f"/service-worker.js?language={spoken.tag}&version={build_digest()}",
+        worker=f"/service-worker.js?language={spoken.tag}&size={size}&version={build_digest()}",
     )
 
 

@@ -22,10 +22,11 @@ interface Worker {
 }
 
 const worker = self as unknown as Worker;
-// Another language or another build is another address of this script, and so another cache.
+// Another language, another size of text or another build is another address of this script, and so another cache.
 const parameters = new URL(location.href).searchParams;
-const cacheName = `timebank-${parameters.get("version")}-${parameters.get("language")}`;
-const shell = `/offline?language=${parameters.get("language")}`;
+const read = `language=${parameters.get("language")}&size=${parameters.get("size")}`;
+const cacheName = `timebank-${parameters.get("version")}-${read}`;
+const shell = `/offline?${read}`;
 // The kiosk's page, the same for everybody, on tablets that have opened it; it outlives builds until it is opened anew.
 const kiosk = "/kiosk";
 const kioskCacheName = "kiosk";

@@ -1,4 +1,4 @@
-"""Every page in every state as a picture, in both languages, on a phone and on a desk, to be looked at.
+"""Every page in every state as a picture, in both languages, on a phone, on a desk and in 大字, to be looked at.
 
 `python -m tests.browser.screenshots DIRECTORY` opens a demo bank for each language and lives through a few days in it.
 """
@@ -6,6 +6,8 @@
 import re
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,85 +15,17 @@ from playwright.sync_api import Browser, Page
 
 from api.guards import ACCESS
 from tests.browser.bank import Service, started
-from tests.browser.people import DESK, PHONE, Watched, launched, read_picture
-from tests.browser.pictures import keep_picture, keep_sheet
-from tests.browser.places import PAGES, visit
+from tests.browser.people import DESK, Watched, launched, read_picture
+from tests.browser.photographer import PASSWORD, SIZES, Photographer
+from tests.browser.places import PAGES, page_routes, shows, visit, written
 from tests.browser.scanning import press
-from tests.paper import pages_of
 from tests.tools import find_chromium
 
 LANGUAGES = ("zh-CN", "en")
-SIZES = {"phone": PHONE, "desk": DESK}
-# What docs/images keeps where TIMEBANK_PICTURES=1 asks for it: by the name here, of which size, and its name there.
-IN_DOCS = {
-    "stranger-certificate-stands": ("phone", "certificate-check"),
-    "manager-desk": ("desk", "desk"),
-    "clerk-found": ("phone", "counter"),
-    "admin-overview": ("desk", "office"),
-    "tour-auditor-admin-trail": ("desk", "trail"),
-}
-SHEETS_IN_DOCS = {"paper-certificate": "certificate", "paper-poster": "poster"}
-GUIDES_SPEAK = "en"
-SHEET_PIXELS = (520, 740)
-# What is no page, and pages that only lead on to another one, or are not there in a demo.
-NO_PAGES = ("/api/", "/health/", "/metrics", "/static/")
-LED_ON = ("/trust", "/K/{code}", "/S/{code}", "/C/{code}", "/R/{code_text}", "/rewards/{reward_id}/picture/{digest}")
+# A bank with an authority of its own has it.
+NOT_IN_A_DEMO = ("/trust",)
 # Somebody who has not served yet, and a clerk without a counter.
 NEWCOMER, NEW_CLERK = "13900000091", "13900000092"
-PASSWORD = "willow-by-the-river"
-
-
-class Photographer:
-    """Takes pictures of one bank in one language."""
-
-    def __init__(self, browser: Browser, service: Service, language: str, folder: Path) -> None:
-        self.browser, self.service, self.language, self.folder = browser, service, language, folder
-        self.count = 0
-        self.seen: set[str] = set()
-
-    def take(self, page: Page, name: str) -> None:
-        """The whole page, on a phone and on a desk."""
-        self.count += 1
-        self.seen.add(urlsplit(page.url).path)
-        for size, viewport in SIZES.items():
-            page.set_viewport_size(viewport)
-            kept_size, kept_name = IN_DOCS.get(name, ("", ""))
-            if size == kept_size and self.language == GUIDES_SPEAK:
-                keep_picture(page, f"{kept_name}-{self.language}")
-            # A window as high as the page: what sticks to its foot then stands at the end, not across the middle.
-            height = page.evaluate("document.documentElement.scrollHeight")
-            page.set_viewport_size({**viewport, "height": max(viewport["height"], height)})
-            page.screenshot(path=self.folder / f"{self.count:02d}-{name}-{self.language}-{size}.png", scale="css")
-        page.set_viewport_size(PHONE)
-
-    def person(self) -> Watched:
-        """Somebody with a phone."""
-        return Watched.of(self.browser, self.service.address, self.language)
-
-    def signed_in(self, phone: str) -> Page:
-        """A member who was added by this program, signed in by password."""
-        page = self.person().page("/sign-in")
-        page.fill("#phone", phone)
-        page.fill("#password", PASSWORD)
-        page.click("main form:has(#password) button")
-        page.wait_for_url(f"{self.service.address}/")
-        return page
-
-    def go(self, page: Page, path: str, name: str) -> None:
-        """Open a page and take it."""
-        page.goto(self.service.address + path)
-        self.take(page, name)
-
-    def keep_paper(self, page: Page, path: str, name: str) -> None:
-        """Every sheet of a PDF, as it is printed."""
-        self.count += 1
-        self.seen.add(path)
-        pdf = page.request.get(self.service.address + path)
-        assert pdf.ok, (path, pdf.status)
-        for number, sheet in enumerate(pages_of(pdf.body()), start=1):
-            if number == 1 and name in SHEETS_IN_DOCS and self.language == GUIDES_SPEAK:
-                keep_sheet(sheet, f"{SHEETS_IN_DOCS[name]}-{self.language}", SHEET_PIXELS)
-            sheet.save(self.folder / f"{self.count:02d}-{name}-{self.language}-sheet{number}.png")
 
 
 def stranger(camera: Photographer, code: str) -> None:
@@ -114,7 +48,7 @@ def stranger(camera: Photographer, code: str) -> None:
     page.click("main a.button-main")
     camera.take(page, "stranger-scanned-sign-in")
     camera.go(page, "/nowhere", "stranger-not-found")
-    camera.go(page, "/offline", "stranger-without-a-network")
+    camera.go(page, f"/offline?language={camera.language}", "stranger-without-a-network")
     page.goto(code[:-1] + ("0" if code[-1] != "0" else "1"))
     camera.take(page, "stranger-code-forged")
 
@@ -343,22 +277,59 @@ def aside(camera: Photographer, volunteer: Page, manager: Page) -> None:
     camera.take(page, "admin-merge")
 
 
+def joins(camera: Photographer, manager: Page) -> None:
+    """Somebody joins from a poster and adds a grandchild; another one gets a code on paper."""
+    page = camera.person().page()
+    page.goto(camera.service.address + written(camera.service, "/S/{poster}"))
+    camera.take(page, "stranger-scanned-poster")
+    page.click("main a[href^='/join']")
+    camera.take(page, "stranger-joins")
+    for name, value in (("name", "修小桐"), ("phone", "13900000381"), ("born", "2020-01-01")):
+        page.fill(f"#{name}", value)
+    for box in page.locator("[name=agreed]").all():
+        box.check()
+    page.click("main form[action='/join'] button")
+    camera.take(page, "stranger-joins-refused")
+    page.fill("#born", "1956-04-01")
+    page.click("main form[action='/join'] button")
+    camera.take(page, "stranger-joins-code-sent")
+    page.fill("#digits", page.locator("[data-code]").inner_text())
+    page.click("main form[action='/join/check'] button")
+    page.wait_for_url(f"{camera.service.address}/")
+    camera.take(page, "newcomer-joined")
+    page.goto(f"{camera.service.address}/privacy")
+    page.locator("[aria-labelledby=children] summary").click()
+    page.fill("#child-name", "修小芽")
+    page.fill("#child-born", "2016-06-01")
+    for box in page.locator("[aria-labelledby=children] [name=agreed]").all():
+        box.check()
+    page.click("form[action='/privacy/children'] button")
+    camera.take(page, "newcomer-child-joined")
+    page.click("form[action^='/privacy/children/'] button")
+    page.wait_for_load_state()
+    camera.take(page, "newcomer-acts-for-child")
+    manager.goto(f"{camera.service.address}/stations/1")
+    form = manager.locator("form[action$='/activations']")
+    form.evaluate("each => { each.closest('details').open = true; }")
+    form.locator("[name=member]").fill("13900000105")
+    form.locator("button").click()
+    manager.wait_for_selector("[data-activation]")
+    camera.take(manager, "manager-code-on-paper")
+
+
 def tour(camera: Photographer) -> None:
     """Every page that a role has, once more and whole, as the tests visit them."""
     for role in PAGES:
         person = camera.person()
         page = person.sign_in(role) if role else person.page()
-        for path in visit(page, camera.service.address, role):
+        for path in visit(page, camera.service, role):
             shown = urlsplit(path).path.strip("/") or "home"
             camera.take(page, f"tour-{role or 'stranger'}-{re.sub(r'[^a-z]+', '-', shown)[:40].strip('-')}")
 
 
 def unseen(seen: set[str]) -> list[str]:
     """The pages of the table of guards that no picture shows."""
-    pages = [route.removeprefix("GET ") for route in ACCESS if route.startswith("GET ")]
-    pages = [page for page in pages if not page.startswith(NO_PAGES) and page not in LED_ON and "." not in page]
-    patterns = {page: re.compile(re.sub(r"\{\w+\}", "[^/]+", page)) for page in pages}
-    return [page for page, pattern in patterns.items() if not any(pattern.fullmatch(path) for path in seen)]
+    return [route for route in page_routes(ACCESS) if route not in NOT_IN_A_DEMO and not shows(route, seen)]
 
 
 def all_pictures(browser: Browser, service: Service, language: str, folder: Path) -> Photographer:
@@ -379,27 +350,34 @@ def all_pictures(browser: Browser, service: Service, language: str, folder: Path
     clerk(camera, code, digits)
     admin(camera)
     paper(camera, phone, screen)
+    joins(camera, screen)
     tour(camera)
     aside(camera, phone, screen)
     later(camera, phone)
     return camera
 
 
+def in_language(language: str, folder: Path) -> set[str]:
+    """All pictures of a bank of its own; answers the paths that they show."""
+    with (
+        launched(find_chromium()) as browser,
+        tempfile.TemporaryDirectory(prefix="timebank-pictures-") as data,
+        started(Path(data) / "bank") as service,
+    ):
+        camera = all_pictures(browser, service, language, folder)
+    print(f"{language}: {camera.count} pages, {len(SIZES) + 1} pictures each, in {folder}", flush=True)
+    return camera.seen
+
+
 def main() -> None:
-    """Write the pictures into the directory that is named."""
+    """Write the pictures into the directory that is named, both languages side by side."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m tests.browser.screenshots DIRECTORY")
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    with launched(find_chromium()) as browser:
-        for language in LANGUAGES:
-            with (
-                tempfile.TemporaryDirectory(prefix="timebank-pictures-") as data,
-                started(Path(data) / "bank") as service,
-            ):
-                camera = all_pictures(browser, service, language, folder)
-                print(f"{language}: {camera.count} pages, {len(SIZES)} pictures each, in {folder}", flush=True)
-    if missing := unseen(camera.seen):
+    with ProcessPoolExecutor(len(LANGUAGES)) as both:
+        seen = set().union(*both.map(in_language, LANGUAGES, repeat(folder)))
+    if missing := unseen(seen):
         sys.exit(f"no picture shows {', '.join(missing)}")
 
 

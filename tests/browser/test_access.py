@@ -5,26 +5,11 @@ import gzip
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.accessibility import faults, poor_contrast, walk_by_keyboard
+from tests.browser.accessibility import faults, walk_by_keyboard
 from tests.browser.bank import Service
 from tests.browser.people import DESK, PHONE, Open, phone_of
-from tests.browser.places import PAGES, visit
 
 FIRST_PAGE_BYTES = 60 * 1024
-
-
-@pytest.mark.parametrize("role", PAGES, ids=str)
-def test_every_page_is_walked_through_by_keyboard(service: Service, opened: Open, role: str | None) -> None:
-    person = opened("en", DESK)
-    page = person.sign_in(role) if role else person.page()
-    for path in visit(page, service.address, role):
-        assert walk_by_keyboard(page) == [], path
-
-
-def test_the_bar_at_the_foot_covers_nothing_that_has_the_focus(service: Service, opened: Open) -> None:
-    page = opened("zh-CN", PHONE).sign_in("volunteer")
-    for path in visit(page, service.address, "volunteer"):
-        assert walk_by_keyboard(page) == [], path
 
 
 def tab_to(page: Page, selector: str) -> None:
@@ -107,14 +92,6 @@ def test_the_first_page_is_light(service: Service, opened: Open, role: str | Non
     assert sum(len(gzip.compress(body)) for body in bodies) <= FIRST_PAGE_BYTES
 
 
-def test_twice_as_large_still_fits_a_narrow_phone(service: Service, opened: Open) -> None:
-    # What a browser does at 200 %: half as many pixels for the same screen (WCAG 1.4.10 asks for 320).
-    page = opened("en", {"width": 320, "height": 640}).sign_in("volunteer")
-    for path in visit(page, service.address, "volunteer"):
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, path
-
-
 BAD = """<!doctype html><html lang="en"><title>Bad</title><body><div>lost</div><nav></nav>
 <main><h1>One</h1><h3>Skipped</h3><img src="data:,"><svg></svg><input id="a"><input id="a" tabindex="2">
 <button style="height: 20px; outline: none">x</button><p style="color: #999; background: #fff">faint</p>
@@ -129,11 +106,12 @@ def test_the_checks_find_what_they_are_for(opened: Open) -> None:
     page.set_content(BAD)
     found = faults(page)
     for rule in (
-        "header", "footer", "named nav", "in a landmark", "heading after h1", "alt", "picture without words", "name",
-        "id twice", "tabindex", "target", "list", "for", "inline",
+        "header", "footer", "named nav", "in a landmark", "picture without words", "id twice", "target ", "inline",
+        "contrast", "color-contrast (serious)", "image-alt (critical)", "label (critical)", "list (serious)",
+        "heading-order", "region", "tabindex", "target-size",
     ):  # fmt: skip
         assert any(fault.startswith(rule) for fault in found), rule
-    assert len(poor_contrast(page)) == 1
+    assert len([fault for fault in found if fault.startswith("contrast")]) == 1
     page.set_content(UNSEEN)
     (wrong,) = walk_by_keyboard(page)
     assert wrong.startswith("no ring: <button style")

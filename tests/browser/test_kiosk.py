@@ -1,15 +1,19 @@
 """A tablet as a station's kiosk: made by a manager, alone for two hours, opened again without a network, and ended."""
 
 import io
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.browser.accessibility import faults
 from tests.browser.bank import Service
-from tests.browser.people import PHONE, WAIT_MILLISECONDS, Open, Watched, read_picture
+from tests.browser.clips import record
+from tests.browser.people import CAMERA, FLAGS, PHONE, WAIT_MILLISECONDS, Open, Watched, read_picture
 from tests.browser.pictures import keep_picture
 from tests.browser.scanning import confirm
 from timebank import codes
@@ -86,12 +90,8 @@ def test_a_kiosk_that_loses_the_network_for_two_hours_and_comes_back(
     expect(page.locator("[data-notice]")).to_contain_text("No network")
     expect(page.locator("[data-kiosk]")).not_to_have_attribute("data-slot", "")
     expect_own_code(page, service)
-    phone.goto(f"{service.address}/card")
-    if phone.locator("form[action='/card'] button").count():
-        phone.click("form[action='/card'] button")
-    page.fill("#code", read_picture(phone.locator("svg.qr").first))
-    page.keyboard.press("Enter")
-    page.click("[data-cards] [value=in]")
+    card = card_of(service, phone)
+    show_card(page, card, "in")
     expect(page.locator("[data-answer]")).to_contain_text("sent later")
     expect(page.locator("[data-waiting]")).to_contain_text("1")
 
@@ -100,11 +100,9 @@ def test_a_kiosk_that_loses_the_network_for_two_hours_and_comes_back(
     expect(page.locator("[data-notice]")).to_be_hidden()
     expect(page.locator("[data-people] li", has_text="甘*")).to_be_visible()
     # And out again, with the network.
-    page.fill("#code", read_picture(phone.locator("svg.qr").first))
-    page.click("[data-cards] [value=out]")
+    show_card(page, card, "out")
     expect(page.locator("[data-answer]")).to_contain_text("Checked out")
-    page.fill("#code", "something else")
-    page.click("[data-cards] [value=in]")
+    show_card(page, "something else", "in")
     expect(page.locator("[data-answer]")).to_contain_text("not one of our codes")
 
     # The manager ends it, and it says so and shows nothing any more.
@@ -116,6 +114,90 @@ def test_a_kiosk_that_loses_the_network_for_two_hours_and_comes_back(
     expect(page.locator("[data-view=running]")).to_be_hidden()
     page.reload()
     expect(page.locator("[data-view=none]")).to_be_visible()
+
+
+WAITING, ANSWER, REFUSED = "[data-waiting]", "[data-answer]", "[data-refusals] li"
+UNKNOWN_CARD = 4_000_001
+
+
+def card_of(service: Service, phone: Page) -> str:
+    """The code on the card of whoever is signed in, who gets one when there is none."""
+    phone.goto(f"{service.address}/card")
+    if not phone.locator("svg.qr").count():
+        phone.click("form[action='/card'] button")
+    return read_picture(phone.locator("svg.qr").first)
+
+
+def show_card(page: Page, text: str, kind: str) -> None:
+    """A card is held under the kiosk's scanner, which types and presses Enter, and a button is pressed."""
+    page.fill("#code", text)
+    page.press("#code", "Enter")
+    page.click(f"[data-cards] [value={kind}]")
+
+
+def test_cards_that_waited_go_out_once_and_in_order_and_a_refused_one_is_shown(
+    service: Service, opened: Open, tablet: Watched
+) -> None:
+    phone = opened("en", PHONE).sign_in("auditor")
+    known, unknown = card_of(service, phone), codes.card_code(service.keys.card, UNKNOWN_CARD)
+    before = len(phone.request.get(f"{service.address}/api/v1/records").json()["records"])
+    page = enrol(tablet)
+    tablet.context.set_offline(True)
+    for text, kind in ((known, "in"), (unknown, "in"), (known, "out")):
+        show_card(page, text, kind)
+        expect(page.locator(ANSWER)).to_contain_text("sent later")
+    expect(page.locator(WAITING)).to_contain_text("3")
+    # Switched off and on again, still without a network.
+    page.reload()
+    expect(page.locator(WAITING)).to_contain_text("3")
+
+    sent: list[tuple[str, str]] = []
+
+    def pass_on(route: Route) -> None:
+        """The bank answers, and the first answer is lost on its way back."""
+        scan = route.request.post_data_json
+        sent.append((scan["kind"], scan["code"]))
+        if len(sent) == 1:
+            assert route.fetch().ok
+            route.abort()
+        else:
+            route.continue_()
+
+    tablet.context.route("**/api/v1/kiosk/card-scans", pass_on)
+    tablet.context.set_offline(False)
+    expect(page.locator(WAITING)).to_be_hidden(timeout=2 * WAIT_MILLISECONDS)
+    assert sent == [("in", known), ("in", known), ("in", unknown), ("out", known)]
+    expect(page.locator(REFUSED)).to_have_count(1)
+    expect(page.locator(REFUSED)).to_contain_text(f"…{unknown[-4:]}")
+    assert faults(page) == []
+    # Until somebody has seen it, also when the page is opened again.
+    page.reload()
+    page.click(f"{REFUSED} button")
+    expect(page.locator(REFUSED)).to_have_count(0)
+    after = phone.request.get(f"{service.address}/api/v1/records").json()["records"]
+    assert len(after) == before + 1
+
+
+def test_a_card_is_held_in_front_of_the_kiosks_camera(
+    service: Service, opened: Open, browser: Browser, chromium: Path, tmp_path: Path
+) -> None:
+    text = card_of(service, opened("en", PHONE).sign_in("auditor"))
+    clip = record(tmp_path / "card.mjpeg", text, tilt=12, blur=1.0)
+    flags = [*FLAGS, *CAMERA, f"--use-file-for-fake-video-capture={clip}"]
+    own = browser.browser_type.launch(executable_path=str(chromium), headless=True, args=flags)
+    try:
+        tablet = Watched.of(own, service.address, "zh-CN", TABLET, service_workers="allow")
+        page = enrol(tablet)
+        page.click("[data-part=open]")
+        expect(page.locator("[data-scanner]")).to_have_attribute("data-result", "good")
+        expect(page.locator("#code")).to_have_value(text)
+        assert faults(page) == []
+        page.click("[data-cards] [value=in]")
+        expect(page.locator(ANSWER)).to_have_text(re.compile("已签到|已记录"))
+        expect(page.locator("[data-people] li", has_text="赣*")).to_be_visible()
+        assert tablet.complaints == []
+    finally:
+        own.close()
 
 
 KEYS = """async () => {

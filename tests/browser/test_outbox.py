@@ -158,7 +158,7 @@ def test_a_page_opens_without_a_network_and_keeps_what_it_scans(service: Service
     person = lonely("en", PHONE, service_workers="allow")
     phone = person.sign_in("volunteer")
     phone.evaluate("navigator.serviceWorker.ready.then(() => true)")
-    phone.wait_for_function("caches.match('/offline?language=en').then(Boolean)")
+    phone.wait_for_function("caches.match('/offline?language=en&size=usual').then(Boolean)")
     # Nothing that is anybody's own is kept.
     kept = phone.evaluate(
         "caches.keys().then(async names => (await Promise.all(names.map(async name =>"

@@ -9,11 +9,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.bank import Service, started
 from tests.browser.clips import record
-from tests.browser.people import DESK, FLAGS, PHONE, Open, Watched, read_picture
+from tests.browser.people import CAMERA, DESK, FLAGS, PHONE, Open, Watched, read_picture
 from tests.browser.scanning import scan
 from tests.browser.test_counter import DONE, FOUND, STOP, UNDONE, at_counter, redeem
 
-CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 OPEN, LIGHT, SAID = "[data-part=open]", "[data-part=light]", "[data-scanner]"
 # What a phone has and this machine has not, with a note of its use.
 HANDS = """
