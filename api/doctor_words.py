@@ -26,6 +26,7 @@ SUBJECTS = {
     "certificate": ("证书", "certificate"),
     "fonts": ("字体", "fonts"),
     "messages": ("短信", "messages"),
+    "sign_in": ("外部登录", "sign-in"),
     "database": ("数据库", "database"),
     "schema": ("数据结构", "schema"),
 }
@@ -182,6 +183,26 @@ WORDS: dict[str, Words] = {
         "No messages are sent: codes are printed where the service runs.",
         "设置 TIMEBANK_SMS_URL（docs/reference/gateways.md），或给成员设置密码。",
         "Set TIMEBANK_SMS_URL (docs/reference/gateways.md), or give members passwords.",
+    ),
+    "oidc_ok": Words("统一身份认证 {issuer} 可用。", "The issuer {issuer} answers."),
+    "oidc_unreachable": Words(
+        "统一身份认证 {issuer} 没有响应。",
+        "The issuer {issuer} does not answer as one.",
+        "检查 TIMEBANK_OIDC_ISSUER 和网络；居民此时只能用手机号登录。",
+        "Check TIMEBANK_OIDC_ISSUER and the network; until then people sign in by phone number only.",
+    ),
+    "oidc_unfit": Words(
+        "{issuer} 自称的地址与设置不一致，或使用了未加密的地址。",
+        "{issuer} calls itself otherwise, or names addresses that are not encrypted.",
+        "把 TIMEBANK_OIDC_ISSUER 改成对方自称的地址，一个字符也不能差。",
+        "Set TIMEBANK_OIDC_ISSUER to what it calls itself, to the letter.",
+    ),
+    "wechat_reached": Words("微信接口 {host} 可以连接。", "WeChat at {host} takes connections."),
+    "wechat_unreachable": Words(
+        "微信接口 {host} 无法连接。",
+        "WeChat at {host} takes no connections.",
+        "检查 TIMEBANK_WECHAT_API_URL 和防火墙。",
+        "Check TIMEBANK_WECHAT_API_URL and the firewall.",
     ),
     "sms_reached": Words("短信网关 {host} 可以连接。", "The SMS gateway {host} takes connections."),
     "sms_unreachable": Words(

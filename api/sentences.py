@@ -131,6 +131,27 @@ SENTENCES: dict[str, Sentence] = {
     "passkey_needed": Sentence(
         403, "请先使用通行密钥登录，再办理此项工作。", "Sign in by a passkey for this; add one if you have none."
     ),
+    "outside_down": Sentence(
+        503,
+        "对方的登录服务暂时没有响应，请稍后再试或用手机号登录。",
+        "The other side does not answer; try later, or another way.",
+    ),
+    "outside_refused": Sentence(
+        401,
+        "对方没有确认您的身份，请再试一次或用手机号登录。",
+        "The other side did not confirm who you are; try again.",
+    ),
+    "outside_expired": Sentence(
+        410,
+        "登录已超时或不是从本浏览器发起，请重新开始。",
+        "That took too long, or began in another browser; start again.",
+    ),
+    "outside_unknown": Sentence(
+        403,
+        "这个账号还没有关联本行成员。请先用手机号登录，再在“我的个人信息”中关联。",
+        "Nobody here is linked to this account. Sign in by your phone number, then link it on the page My data.",
+    ),
+    "outside_taken": Sentence(409, "这个账号已关联另一位成员。", "This account is linked to another member."),
     "sign_in_again": Sentence(
         403, "为了安全，请重新登录后再操作。", "You signed in too long ago for this; sign in again first."
     ),

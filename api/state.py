@@ -10,13 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.recognition import Recognition
 from api.tending import Tending
 from api.watching import Watching
-from timebank import erasure_list, gateways, membership, retention, sms
+from timebank import erasure_list, gateways, issuers, membership, retention, sms
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import LANES, VERBS, Commits
 from timebank.database import create_engine
 from timebank.errors import NotFound
 from timebank.jobs import Jobs
 from timebank.keys import Keys, ServedKeys
+from timebank.outside import Provider
 from timebank.settings import Settings
 from timebank.sms import Sender
 
@@ -39,12 +40,15 @@ class Bank:
     """None where keys do not change, and nobody copies: in tests."""
     downloads_under_way: int = 0
     """How many lists are being written into files now."""
+    outside: dict[str, Provider] = field(init=False)
+    """Who else may say who somebody is, by their names in our addresses."""
     recognition: Recognition = field(init=False)
     watching: Watching = field(init=False)
 
     def __post_init__(self) -> None:
         # Whoever sends a command is recognised first, whatever crowd of readers has every other connection.
         self.recognition = Recognition(self.committing or self.engine, self.book_id, self.clock)
+        self.outside = issuers.chosen(self.settings)
         self.watching = Watching(self.engine, self.book_id)
 
     @property

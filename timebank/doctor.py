@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import certificates, copies, members, schema
+from timebank import certificates, copies, issuers, members, schema
 from timebank.certificates import Pair
 from timebank.database import create_engine, is_current, reached, refuse_unsafe
 from timebank.keys import Keys
+from timebank.outside import OutsideDown
 from timebank.refusal import Refusal
 from timebank.settings import Settings
 
@@ -184,6 +185,27 @@ def check_messages(settings: Settings) -> list[Finding]:
     return found
 
 
+def check_sign_in(settings: Settings) -> list[Finding]:
+    """Whether those outside by whom people may sign in answer, and are who they are said to be."""
+    found = []
+    if settings.oidc_issuer:
+        said = {"issuer": settings.oidc_issuer}
+        try:
+            document = issuers.described(settings.oidc_issuer)
+        except OutsideDown:
+            found.append(Finding("sign_in", "bad", "oidc_unreachable", said))
+        else:
+            fits = issuers.is_fit(document, settings.oidc_issuer)
+            found.append(Finding("sign_in", "ok" if fits else "bad", "oidc_ok" if fits else "oidc_unfit", said))
+    if settings.wechat_app_id:
+        parts = urlsplit(settings.wechat_api_url)
+        host, port = parts.hostname or "", parts.port or USUAL_PORTS[parts.scheme]
+        reached = is_reached(host, port)
+        code = f"wechat_{'reached' if reached else 'unreachable'}"
+        found.append(Finding("sign_in", "ok" if reached else "bad", code, {"host": f"{host}:{port}"}))
+    return found
+
+
 def is_reached(host: str, port: int) -> bool:
     """Whether something takes connections there. Nothing is said to it."""
     try:
@@ -270,5 +292,6 @@ def check_machine(settings: Settings, now: datetime) -> list[Finding]:
         *check_certificate(settings, now),
         check_fonts(),
         *check_messages(settings),
+        *check_sign_in(settings),
         check_copies(settings.data, now),
     ]

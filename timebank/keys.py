@@ -46,6 +46,7 @@ FIXED = (
     "certificate",
     "import",
     "passkey",
+    "outside",
 )
 PURPOSES = (*ROTATABLE, *FIXED)
 
@@ -162,6 +163,11 @@ class Keys:
     def passkey(self) -> bytes:
         """Makes what a device keeps to say whose a passkey is."""
         return self.derive("passkey")
+
+    @cached_property
+    def outside(self) -> bytes:
+        """Keys the hash under which members' accounts elsewhere are kept, and what is asked of those who know them."""
+        return self.derive("outside")
 
     @cached_property
     def draw(self) -> bytes:

@@ -23,6 +23,8 @@ from timebank.tables import (
     card,
     decision,
     member,
+    outside_account,
+    outside_errand,
     passkey,
     passkey_challenge,
     phone_code,
@@ -298,7 +300,7 @@ async def forget_traces(
     connection: AsyncConnection, book_id: int, member_ids: list[UUID], phone_hash: bytes | None
 ) -> None:
     """Empty what else says something of these members as persons: PINs, tries, phones of scans, words of reasons."""
-    for table in (pin, activation, passkey, passkey_challenge):
+    for table in (pin, activation, passkey, passkey_challenge, outside_account, outside_errand):
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id.in_(member_ids)))
     if phone_hash is not None:
         await connection.execute(

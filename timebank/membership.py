@@ -15,7 +15,7 @@ from timebank.cursors import Cursor, Page, page
 from timebank.errors import Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
-from timebank.tables import member, passkey, region
+from timebank.tables import member, outside_account, passkey, region
 
 ROLES = ("admin",)
 STATES = ("active", "suspended", "erased", "merged")
@@ -279,8 +279,8 @@ async def household_of(
 async def forget_password(
     connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, *, now: datetime, actor_id: UUID
 ) -> None:
-    """Take a member's password and passkeys away and sign them out everywhere; they sign in by a code to their phone
-    from now on.
+    """Take a member's password, passkeys and linked accounts away and sign them out everywhere; they sign in by a code
+    to their phone from now on.
 
     Errors: `not_found`, `role_not_allowed`, `invalid` (phone: they have none that a code could be sent to).
     """
@@ -293,7 +293,8 @@ async def forget_password(
         .values(password_hash=None, version=member.c.version + 1)
     )
     # Whoever took the account over may have added one.
-    await connection.execute(delete(passkey).where(passkey.c.book_id == book_id, passkey.c.member_id == member_id))
+    for table in (passkey, outside_account):
+        await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == member_id))
     await members.end_sessions(connection, book_id, member_id)
     await trail.write(
         connection,

@@ -21,6 +21,8 @@ from timebank.tables import (
     erasure,
     guardian,
     member,
+    outside_account,
+    outside_errand,
     passkey,
     passkey_challenge,
     pin,
@@ -57,6 +59,8 @@ KEPT = {
     "inquiry.answered_by": "who answered, under the id they had then",
     "inquiry.member_id": "sealed under the key of whoever asked; it is found by its record, which goes over",
     "member.merged_into": "says where the absorbed member went",
+    "outside_account.member_id": "dropped: the survivor links it again",
+    "outside_errand.member_id": "dropped, with where they were sent",
     "passkey.member_id": "dropped: the survivor adds one of their own",
     "passkey_challenge.member_id": "dropped, with what was asked",
     "pin.locked_by": "on whose device it was locked",
@@ -173,7 +177,7 @@ async def close(
     connection: AsyncConnection, book_id: int, survivor: Row[Any], absorbed: Row[Any], now: datetime
 ) -> None:
     """End the absorbed member: no roles, card, PIN, sessions, no way to sign in; whoever was merged into it follows."""
-    for table in (pin, activation, passkey, passkey_challenge):
+    for table in (pin, activation, passkey, passkey_challenge, outside_account, outside_errand):
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == absorbed.id))
     await move_guardians(connection, book_id, survivor.id, absorbed.id)
     await connection.execute(

@@ -28,6 +28,7 @@ from timebank.tables import (
     decision,
     erasure,
     inquiry,
+    outside_account,
     punch,
     punch_decision,
     record,
@@ -42,6 +43,7 @@ PLAIN: dict[str, tuple[Table, tuple[str, ...]]] = {
     "cards": (card, ("number", "issued_at", "revoked_at")),
     "certificates": (certificate, ("id", "number", "since", "until", "unit", "issued_at", "issued_by")),
     "erasure_wishes": (erasure, ("asked_by", "asked_at", "state", "ended_at")),
+    "outside_accounts": (outside_account, ("id", "issuer", "linked_at", "used_at")),
     "printed_codes": (activation, ("issued_by", "issued_at", "expires_at")),
     "redemptions": (
         redemption,

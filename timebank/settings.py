@@ -101,6 +101,16 @@ def read_gateway(value: str) -> str:
     return value
 
 
+def read_issuer(value: str) -> str:
+    """Who signs what people are: an address that is compared to the letter."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must look like https://id.example")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must be https, but on this machine")
+    return value
+
+
 def read_mail_server(value: str) -> str:
     """Where mail is handed in, with who hands it in."""
     parts = urlsplit(value)
@@ -271,6 +281,35 @@ class Settings:
         "14",
         "How many of these copies are kept, in the directory `backups` of the data directory.",
     )
+    oidc_issuer: str | None = setting(
+        "TIMEBANK_OIDC_ISSUER",
+        read_issuer,
+        None,
+        "An issuer of OpenID Connect by which people may sign in, to the letter as it calls itself.",
+    )
+    oidc_client_id: str | None = setting("TIMEBANK_OIDC_CLIENT_ID", read_text, None, "What the issuer calls this bank.")
+    oidc_client_secret: str | None = setting(
+        "TIMEBANK_OIDC_CLIENT_SECRET", read_text, None, "What the issuer knows this bank by.", secret=True
+    )
+    oidc_name_zh: str = setting(
+        "TIMEBANK_OIDC_NAME_ZH", read_text, "统一身份认证", "What the button to sign in there is called in Chinese."
+    )
+    oidc_name_en: str = setting("TIMEBANK_OIDC_NAME_EN", read_text, "the city's account", "The same in English.")
+    wechat_app_id: str | None = setting(
+        "TIMEBANK_WECHAT_APP_ID", read_text, None, "The AppID of a WeChat official account by which people may sign in."
+    )
+    wechat_app_secret: str | None = setting(
+        "TIMEBANK_WECHAT_APP_SECRET", read_text, None, "Its AppSecret.", secret=True
+    )
+    wechat_page_url: str = setting(
+        "TIMEBANK_WECHAT_PAGE_URL",
+        read_gateway,
+        "https://open.weixin.qq.com/connect/oauth2/authorize",
+        "Where WeChat asks people.",
+    )
+    wechat_api_url: str = setting(
+        "TIMEBANK_WECHAT_API_URL", read_gateway, "https://api.weixin.qq.com", "Where WeChat answers the bank."
+    )
     require_passkey: bool = setting(
         "TIMEBANK_REQUIRE_PASSKEY",
         read_switch,
@@ -317,7 +356,14 @@ def is_loopback(host: str) -> bool:
 
 
 # Which setting means nothing without which other one.
-NEEDED = {"migration_url": "database_url", "sms_url": "sms_key", "mail_url": "mail_from"}
+NEEDED = {
+    "migration_url": "database_url",
+    "sms_url": "sms_key",
+    "mail_url": "mail_from",
+    "oidc_issuer": "oidc_client_id",
+    "oidc_client_id": "oidc_client_secret",
+    "wechat_app_id": "wechat_app_secret",
+}
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:

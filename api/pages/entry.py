@@ -13,6 +13,7 @@ from api.language import COOKIE, TAGS
 from api.pages import words
 from api.pages.assets import FILES, media_type, packed
 from api.pages.forms import Form
+from api.pages.leaving import offered
 from api.pages.page import AnyRequest, go, holds_role, inside, show, speaker
 from api.problems import Problem, problem_of
 from api.rest.passkeys import has_place
@@ -118,6 +119,7 @@ def sign_in_page(
         request,
         "sign_in/sign_in.html",
         takes_passkeys=has_place(request),
+        outside=offered(request),
         status=problem.status if problem else 200,
         refusal=sentence(problem.code, spoken.tag, problem.data) if problem else None,
         people=people,

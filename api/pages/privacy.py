@@ -89,6 +89,7 @@ async def privacy_page(
         person={"mail": None, **(person or {})},
         has_password=row.password_hash is not None,
         has_office=bool(session.grants),
+        has_outside=bool(bank.outside),
         member_id=session.member_id,
         children=[(row, (vault.unseal(bank.keys, row) or {}).get("name")) for row in children],
         purposes=[consents.in_use(purpose) for purpose in consents.PURPOSES],

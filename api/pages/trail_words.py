@@ -30,6 +30,8 @@ ACTIONS = {
     "passkey.add": mark("Passkey added"),
     "passkey.remove": mark("Passkey removed"),
     "passkey.suspect": mark("Passkey refused: there may be a copy"),
+    "outside.link": mark("Account elsewhere linked"),
+    "outside.unlink": mark("Account elsewhere unlinked"),
     "erasure.ask": mark("Erasure asked for"),
     "erasure.withdraw": mark("Erasure taken back"),
     "role.grant": mark("Role given"),

@@ -15,6 +15,7 @@ from api.rest import (
     kiosk,
     me,
     members,
+    outside,
     passkeys,
     person,
     policies,
@@ -35,6 +36,7 @@ from api.rest import (
 handlers = [
     *sessions.handlers,
     *passkeys.handlers,
+    *outside.handlers,
     *joining.handlers,
     *me.handlers,
     *privacy.handlers,

@@ -19,7 +19,7 @@ from api.guards import ACCESS
 from tests.api.devices import Device, add
 from tests.api.people import Person, Town
 from tests.earning import verified
-from timebank import funds, shifts
+from timebank import funds, outside, shifts
 from timebank.tables import ROLES
 
 WHO = ("volunteer", *ROLES)
@@ -48,6 +48,7 @@ THINGS = {
     "actor_id": "member",
     "certificate_id": "certificate",
     "passkey_id": "passkey",
+    "account_id": "account",
     "subject_id": "member",
     "code": "code",
 }
@@ -213,6 +214,7 @@ async def foreign(town: Town) -> dict[str, Any]:
         "shift": await planned(town),
         "certificate": await certified(town, volunteer),
         "passkey": await passkey_of(town),
+        "account": await account_of(town, volunteer),
         "code": "12345678",
     }
 
@@ -221,6 +223,16 @@ async def passkey_of(town: Town) -> str:
     """A passkey of the station's manager."""
     manager = await town.member(town.city.manager_id)
     return (await add(manager, Device())).json()["id"]
+
+
+async def account_of(town: Town, volunteer: Person) -> UUID:
+    """An account elsewhere of the volunteer."""
+    assert volunteer.member_id
+    async with town.bank.engine.begin() as connection:
+        facts = (town.bank.book_id, "https://id.example", b"hashed", volunteer.member_id, town.watch.now)
+        await outside.link(connection, *facts)
+        (row,) = await outside.of(connection, town.bank.book_id, volunteer.member_id)
+    return UUID(str(row.id))
 
 
 async def fulfilled(town: Town, volunteer: Person) -> str:

@@ -138,6 +138,8 @@ def test_the_table_is_reviewed_here_too() -> None:
         "POST /sign-in",
         "POST /sign-in/code",
         "POST /sign-in/code/check",
+        "GET /sign-in/outside/{provider}/back",
+        "POST /sign-in/outside/{provider}",
         "POST /sign-out",
         "POST /text-size",
     }

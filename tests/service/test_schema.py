@@ -30,6 +30,8 @@ EVIDENCE = {"audit_entry", "command", "decision", "policy_version", "punch", "re
 PASSING = {
     "activation",
     "attempt",
+    "outside_account",
+    "outside_errand",
     "passkey",
     "passkey_challenge",
     "phone_code",

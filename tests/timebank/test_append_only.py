@@ -32,6 +32,8 @@ KEPT = (
 PASSING = (
     "activation",
     "attempt",
+    "outside_account",
+    "outside_errand",
     "passkey",
     "passkey_challenge",
     "phone_code",

@@ -20,6 +20,7 @@ WHOLE = {
     "/api/v1/stations/{station_id:uuid}": "one station with its devices",
     "/api/v1/stations/{number:int}/codes": "five minutes of one screen",
     "/api/v1/me/consents": "the few purposes that there are",
+    "/api/v1/me/outside-accounts": "the accounts elsewhere of one person, one for each issuer that is set",
     "/api/v1/me/passkeys": "the passkeys of one person, at most ten",
     "/api/v1/me/data": "everything about one person, to be taken away",
     "/api/v1/me/children": "the children of one guardian, who are limited",

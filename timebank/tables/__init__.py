@@ -44,7 +44,7 @@ from timebank.tables.service import (
     punch_decision,
     record,
 )
-from timebank.tables.signing_in import passkey, passkey_challenge
+from timebank.tables.signing_in import outside_account, outside_errand, passkey, passkey_challenge
 from timebank.tables.trail import audit_entry, command
 
 __all__ = [
@@ -81,6 +81,8 @@ __all__ = [
     "inquiry",
     "member",
     "metadata",
+    "outside_account",
+    "outside_errand",
     "passkey",
     "passkey_challenge",
     "phone_code",

@@ -1,0 +1,19 @@
+"""Accounts that members have elsewhere, and who was sent there to sign in."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "bank_2026_11_30_outside"
+down_revision = "bank_2026_11_30_desk"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables and their grants."""
+    for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n\n"):
+        op.execute(statement.strip().removesuffix(";"))
+    op.execute(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON timebank.outside_account, timebank.outside_errand TO timebank_service"
+    )
