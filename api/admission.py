@@ -96,7 +96,7 @@ async def check_token(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         return
     kind = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     scope = cast(HTTPScope, connection.scope)
-    takes_files = f"{scope['method']} {scope['path_template']}" in UPLOADS
+    takes_files = route_of(scope) in UPLOADS
     if kind != FORM_TYPE and not (kind == UPLOAD_TYPE and takes_files):
         raise Problem("content_type_unsupported")
     form: Any = {}
@@ -107,13 +107,18 @@ async def check_token(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         raise Problem("csrf_failed")
 
 
+def route_of(scope: HTTPScope) -> str:
+    """The route as the table names it."""
+    return f"{scope['method']} {scope['path_template']}"
+
+
 async def read_upload(request: Request[Any, Any, Any]) -> FormMultiDict:
     """A form that brings a file. What the framework stumbles over is malformed; the file alone can be too large."""
     try:
         return await request.form()
     except HTTPException as error:
         if error.status_code == 413:
-            raise Problem("picture_too_large") from None
+            raise Problem(UPLOADS[route_of(request.scope)]) from None
         if error.status_code < 500:
             raise Problem("request_malformed") from None
         raise

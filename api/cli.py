@@ -31,6 +31,7 @@ COMMANDS = {
     "grant": "people:grant",
     "erase": "privacy:erase",
     "import": "imports:import_file",
+    "import-uploads": "uploads:import_uploads",
     "demo": "people:demo_group",
 }
 

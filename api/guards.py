@@ -203,6 +203,13 @@ ACCESS: dict[str, Access] = {
     "POST /admin/members/{member_id}/erasure-withdrawal": ADMINS,
     "POST /admin/members/{member_id}/erasure": ADMINS,
     "GET /admin/erasures": ADMINS,
+    "GET /admin/imports": ADMINS,
+    "POST /admin/imports": ADMINS,
+    "GET /admin/imports/{import_id}": ADMINS,
+    "POST /admin/imports/{import_id}": ADMINS,
+    "POST /admin/imports/{import_id}/start": ADMINS,
+    "POST /admin/imports/{import_id}/removal": ADMINS,
+    "GET /admin/imports/{import_id}/report.csv": ADMINS,
     "GET /admin/roles": READERS,
     "POST /admin/roles/{grant_id}/end": ADMINS,
     "GET /admin/regions": ADMINS,
@@ -366,8 +373,11 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/kiosk/card-scans": KIOSKS,
 }
 
-# The only forms that bring files.
-UPLOADS = frozenset({"POST /admin/rewards/{reward_id}/picture"})
+# The only forms that bring files, and how each says that one is too large.
+UPLOADS = {
+    "POST /admin/rewards/{reward_id}/picture": "picture_too_large",
+    "POST /admin/imports": "sheet_too_large",
+}
 
 
 class Unguarded(Exception):

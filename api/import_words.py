@@ -38,6 +38,8 @@ FIELDS = {
     "source": ("来源", "source"),
     "station": ("站点", "station"),
 }
+# In lists of people.
+NAME = ("姓名", "full name")
 # Why a row is refused. Other codes are those of docs/reference/errors.md.
 ROW_CODES = {
     "unreadable": ("缺少或无法识别：{field}", "missing, or cannot be read: {field}"),
@@ -57,10 +59,18 @@ ROW_CODES = {
 }
 
 
+def field_words(kind: str, field: str, language: str) -> str:
+    """What a field of rows of a kind is called, in "zh" or "en"."""
+    words = NAME if field == "name" and kind not in ("regions", "stations") else FIELDS[field]
+    return words[0 if language == "zh" else 1]
+
+
 def words_of(code: str, field: str | None, language: str) -> str:
     """Why a row was refused, in "zh" or "en"; the code itself where it is one of the bank's other refusals."""
     place = 0 if language == "zh" else 1
     named = FIELDS[field][place] if field in FIELDS else field or ""
+    if code == "invalid":
+        return (f"填写有误：{named}", f"not as it has to be: {named}")[place]
     if code in ROW_CODES:
         return ROW_CODES[code][place].format(field=named)
     return f"{named}: {code}" if named else code

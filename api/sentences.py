@@ -264,6 +264,7 @@ SENTENCES: dict[str, Sentence] = {
         "无法读取该表格文件（{reason}）：请用 XLSX、XLS 或 CSV。",
         "This spreadsheet cannot be read ({reason}): use XLSX, XLS or CSV.",
     ),
+    "sheet_too_large": Sentence(413, "表格文件过大：不得超过 32 MB。", "The spreadsheet is too large: at most 32 MB."),
     "import_columns": Sentence(
         422,
         "找不到以下内容对应的列：{fields}。表头为：{columns}。",

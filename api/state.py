@@ -15,6 +15,7 @@ from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import LANES, VERBS, Commits
 from timebank.database import create_engine
 from timebank.errors import NotFound
+from timebank.imports import uploads
 from timebank.jobs import Jobs
 from timebank.keys import Keys, ServedKeys
 from timebank.outside import Provider
@@ -72,6 +73,7 @@ class Bank:
         more = {
             "index_names": membership.indexing(keys),
             "forget_phones": retention.forgetting(settings.phone_months),
+            "drop_past_uploads": uploads.dropping(uploads.directory(settings.data)),
             "note_erasures": erasure_list.noting(settings.data / erasure_list.NAME),
         }
         jobs = Jobs(engine, settings.book_id, clock, more=more)

@@ -10,6 +10,7 @@ import structlog
 
 from timebank import backups
 from timebank.clock import Clock, system_clock
+from timebank.imports import uploads, waiting
 from timebank.keys import ServedKeys
 from timebank.settings import Settings
 
@@ -18,6 +19,9 @@ STOP_SECONDS = 10.0
 # A copy that failed, for want of room on the disk perhaps, is tried again after this.
 AGAIN = timedelta(hours=1)
 COMMAND = (sys.executable, "-m", "api.cli", "backup", "--nightly")
+IMPORT = (sys.executable, "-m", "api.cli", "import-uploads")
+# An import that failed, for want of its database perhaps, is gone on with after this.
+IMPORT_AGAIN = timedelta(minutes=1)
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +35,8 @@ class Tending:
         self.clock = clock
         self.started_at = self.not_before = clock()
         self.copying: subprocess.Popen[bytes] | None = None
+        self.importing: subprocess.Popen[bytes] | None = None
+        self.import_not_before = self.started_at
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -43,12 +49,14 @@ class Tending:
             self.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.task
-        if self.copying is not None:
-            self.copying.terminate()
-            try:
-                await asyncio.to_thread(self.copying.wait, STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.copying.kill()
+        # An import that is ended in the middle is gone on with at the next start.
+        for process in (self.copying, self.importing):
+            if process is not None:
+                process.terminate()
+                try:
+                    await asyncio.to_thread(process.wait, STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
     async def turns(self) -> None:
         """One turn after another."""
@@ -63,6 +71,8 @@ class Tending:
         """Look once."""
         if self.keys.renew():
             log.info("keys_renewed", newest=max(self.keys.masters))
+        if now >= self.import_not_before and waiting.wanted(uploads.directory(self.settings.data)) is not None:
+            self.import_now()
         if self.copying is not None:
             status = self.copying.poll()
             if status is None:
@@ -76,6 +86,22 @@ class Tending:
             self.copying = subprocess.Popen(  # noqa: S603  our own command
                 COMMAND, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
+
+    def import_now(self) -> None:
+        """Have what waits in the office imported: by a process of its own, for it takes long and thinks hard. Where one
+        is at it already, in this machine's other processes too, it does all that waits."""
+        if self.importing is not None:
+            status = self.importing.poll()
+            if status is None:
+                return
+            self.importing = None
+            if status:
+                log.error("import_failed", status=status)
+                self.import_not_before = self.clock() + IMPORT_AGAIN
+                return
+        self.importing = subprocess.Popen(  # noqa: S603  our own command
+            IMPORT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
 
     def is_due(self, now: datetime) -> bool:
         """Whether the copy of the night is to be made, and can be."""

@@ -3,6 +3,7 @@
 from api.pages import (
     admin,
     admin_erasures,
+    admin_imports,
     admin_members,
     admin_places,
     admin_trail,
@@ -73,5 +74,6 @@ handlers = [
     *admin_places.handlers,
     *admin_members.handlers,
     *admin_erasures.handlers,
+    *admin_imports.handlers,
     *admin_trail.handlers,
 ]

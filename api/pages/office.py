@@ -35,6 +35,7 @@ OFFICE = (
     ("/admin/funds", mark("Funds"), READERS),
     ("/admin/rewards", mark("Rewards"), ADMINS),
     ("/admin/policy", mark("Points rules"), ADMINS),
+    ("/admin/imports", mark("Imports"), ADMINS),
     ("/admin/trail", mark("Audit trail"), READERS),
 )
 LEVELS = {

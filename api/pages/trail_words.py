@@ -45,6 +45,8 @@ ACTIONS = {
     "region.add": mark("Region added"),
     "region.rename": mark("Region renamed"),
     "region.import": mark("Regions imported"),
+    "import.upload": mark("Spreadsheet handed in"),
+    "import.discard": mark("Spreadsheet removed"),
     "import.begin": mark("Import begun"),
     "import.end": mark("Import ended"),
     "service_kind.add": mark("Kind of service added"),

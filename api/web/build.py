@@ -32,6 +32,7 @@ ENTRIES = (
     "kiosk",
     "outbox",
     "passkeys",
+    "progress",
     "queue",
     "scanner",
     "screen",

@@ -101,5 +101,5 @@ def test_every_kind_and_field_has_words() -> None:
         assert f'"{code}"' in source
         assert f"`{code}`" in page
     assert import_words.words_of("unreadable", "date", "zh") == "缺少或无法识别：日期"
-    assert import_words.words_of("invalid", "phone", "en") == "phone: invalid"
+    assert import_words.words_of("invalid", "phone", "en") == "not as it has to be: phone"
     assert import_words.words_of("conflict", None, "en") == "conflict"

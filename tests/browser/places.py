@@ -90,6 +90,7 @@ PAGES: dict[str | None, list[str | Led]] = {
         "/admin/rewards/new",
         "/admin/policy",
         "/admin/policy/new",
+        "/admin/imports",
         "/admin/trail",
         "/queue",
     ],

@@ -48,3 +48,19 @@ def test_an_administrators_day(service: Service, opened: Open, language: str, vi
     # All of it stands in the trail.
     page.goto(f"{service.address}/admin/trail?subject={kept}")
     expect(page.locator("main .rows > li")).to_have_count(4)
+
+
+def test_a_list_is_imported_while_the_page_shows_how_far_it_is(service: Service, opened: Open) -> None:
+    page = opened("zh-CN", PHONE).sign_in("admin")
+    page.goto(f"{service.address}/admin/imports")
+    people = "姓名,手机\n王芳,13955550001\n李明,13955550002\n赵一,12\n".encode()
+    page.set_input_files("#file", {"name": "名单.csv", "mimeType": "text/csv", "buffer": people})
+    page.select_option("#kind", "members")
+    page.click("form[enctype] button")
+    page.click("button[value=try]")
+    # By itself, once a process of its own is through; also where the page was opened anew meanwhile.
+    page.reload()
+    expect(page.locator("#result + dl")).to_contain_text("2")
+    expect(page.locator("tbody").first).to_contain_text("第 4 行")
+    page.click("main .button-main")
+    expect(page.locator("main")).to_contain_text("各行的结果")

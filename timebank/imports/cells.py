@@ -12,7 +12,7 @@ EXCEL_DAY = datetime(1899, 12, 30)  # noqa: DTZ001  a day of a calendar, nobody'
 EXCEL_DAYS = (20_000, 80_000)
 FULL_WIDTH = {wide: wide - 0xFEE0 for wide in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))}
 FULL_WIDTH |= {ord("　"): ord(" "), ord("．"): ord("."), ord("－"): ord("-"), ord("："): ord(":"), ord("／"): ord("/")}
-UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
+UNSEEN = re.compile("[\0\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
 DAY = re.compile(
     r"(?P<year>\d{4})\s*[年./-]\s*(?P<month>\d{1,2})\s*(?:[月./-]\s*(?:(?P<day>\d{1,2})\s*[日号]?)?)?"
     r"(?:[ T]+(?P<hour>\d{1,2})[:时点](?P<minute>\d{1,2})?\S*)?"

@@ -160,18 +160,30 @@ def find_header(kind: str, rows: Iterable[SheetRow], chosen: Mapping[str, str]) 
 
     `chosen` maps titles to fields, or to "" for none. Errors: `import_columns`.
     """
+    found = likely_header(kind, rows, chosen)
+    if found is None or missing_fields(kind, found):
+        titles = [title for title, _ in found.columns if title] if found else []
+        raise ColumnsUnclear(fields=missing_fields(kind, found), columns=titles[:40])
+    return found
+
+
+def likely_header(kind: str, rows: Iterable[SheetRow], chosen: Mapping[str, str]) -> Header | None:
+    """The same, whatever is missing in it; None where there are no rows."""
     best: tuple[int, SheetRow, dict[int, str]] | None = None
     for row in islice(rows, HEADER_WITHIN):
         found = assigned(kind, row.cells, chosen)
         if best is None or len(found) > best[0]:
             best = (len(found), row, found)
-    required = {field.name for field in FIELDS[kind] if field.required}
-    missing = sorted(required - set(best[2].values() if best else ()))
-    if best is None or missing:
-        titles = [cells.text(cell) for cell in best[1].cells if cells.text(cell)] if best else []
-        raise ColumnsUnclear(fields=missing, columns=titles[:40])
+    if best is None:
+        return None
     _, row, found = best
     return Header(row.number, tuple((cells.text(cell), found.get(place)) for place, cell in enumerate(row.cells)))
+
+
+def missing_fields(kind: str, header: Header | None) -> list[str]:
+    """The fields that every row needs and that no column of the header is."""
+    there = {field for _, field in header.columns} if header else set[str | None]()
+    return sorted(field.name for field in FIELDS[kind] if field.required and field.name not in there)
 
 
 def assigned(kind: str, titles: Sequence[Cell], chosen: Mapping[str, str]) -> dict[int, str]:

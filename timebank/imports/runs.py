@@ -164,7 +164,7 @@ async def carry_out(
     planned: Plan,
     clock: Clock,
     *,
-    hear: Callable[[Sequence[Outcome], Tally], None] = lambda *_: None,
+    hear: Callable[[Sequence[Outcome], Tally], Awaitable[None] | None] = lambda *_: None,
 ) -> Tally:
     """Import a file from its beginning; what earlier imports settled is passed over. `hear` is told of each batch.
 
@@ -187,7 +187,8 @@ async def carry_out(
                     else:
                         await count(connection, run, tally)
                         await connection.commit()
-                hear(outcomes, tally)
+                if (heard := hear(outcomes, tally)) is not None:
+                    await heard
         state = "done"
     finally:
         async with engine.begin() as connection:

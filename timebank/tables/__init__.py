@@ -3,7 +3,7 @@
 from timebank.tables.base import metadata
 from timebank.tables.certificates import certificate, certificate_record
 from timebank.tables.corrections import correction, inquiry
-from timebank.tables.imports import IMPORT_KINDS, import_row, import_run
+from timebank.tables.imports import IMPORT_KINDS, import_row, import_run, import_upload
 from timebank.tables.people import (
     CONSENT_PURPOSES,
     ROLES,
@@ -78,6 +78,7 @@ __all__ = [
     "guardian",
     "import_row",
     "import_run",
+    "import_upload",
     "inquiry",
     "member",
     "metadata",

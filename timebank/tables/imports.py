@@ -53,3 +53,40 @@ import_row = Table(
     CheckConstraint("(state = 'refused') = (code IS NOT NULL)", name="refused_has_a_code"),
     Index("import_row_refused_idx", "book_id", "run_id", "number", postgresql_where=text("state = 'refused'")),
 )
+
+import_upload = Table(
+    "import_upload",
+    metadata,
+    book_key(),
+    id_key(),
+    # Whoever handed it in; then whoever asked last that it be tried or imported.
+    Column("actor_id", Uuid, nullable=False),
+    words("kind"),
+    words("file_name"),
+    Column("file_digest", LargeBinary, nullable=False),
+    # Below the header, about.
+    Column("rows", Integer, nullable=False),
+    Column("station_id", Uuid),
+    Column("fund_id", Uuid),
+    words("state"),
+    # Why nothing came of it.
+    words("code", nullable=True),
+    # How far it is, in rows below the header.
+    Column("reached", Integer, nullable=False, server_default=text("0")),
+    Column("added", Integer, nullable=False, server_default=text("0")),
+    Column("same", Integer, nullable=False, server_default=text("0")),
+    Column("left_out", Integer, nullable=False, server_default=text("0")),
+    Column("refused", Integer, nullable=False, server_default=text("0")),
+    moment("uploaded_at"),
+    moment("ended_at", nullable=True),
+    belongs_to("actor_id", "member"),
+    belongs_to("station_id", "station"),
+    belongs_to("fund_id", "fund"),
+    CheckConstraint(one_of("kind", *IMPORT_KINDS), name="kind"),
+    CheckConstraint(
+        one_of("state", "there", "trying", "tried", "importing", "done", "failed", "removed"), name="state"
+    ),
+    CheckConstraint("(state = 'failed') = (code IS NOT NULL)", name="failed_has_a_code"),
+    CheckConstraint("(state IN ('done', 'removed')) = (ended_at IS NOT NULL)", name="over_has_an_end"),
+    Index(None, "book_id", "uploaded_at"),
+)

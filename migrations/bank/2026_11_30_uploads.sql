@@ -1,0 +1,30 @@
+CREATE TABLE timebank.import_upload (
+  book_id INTEGER NOT NULL,
+  id UUID NOT NULL,
+  actor_id UUID NOT NULL,
+  kind TEXT NOT NULL,
+  file_name TEXT NOT NULL,
+  file_digest BYTEA NOT NULL,
+  rows INTEGER NOT NULL,
+  station_id UUID,
+  fund_id UUID,
+  state TEXT NOT NULL,
+  code TEXT,
+  reached INTEGER DEFAULT 0 NOT NULL,
+  added INTEGER DEFAULT 0 NOT NULL,
+  same INTEGER DEFAULT 0 NOT NULL,
+  left_out INTEGER DEFAULT 0 NOT NULL,
+  refused INTEGER DEFAULT 0 NOT NULL,
+  uploaded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+  ended_at TIMESTAMP WITH TIME ZONE,
+  CONSTRAINT import_upload_pkey PRIMARY KEY (book_id, id),
+  CONSTRAINT import_upload_actor_id_fkey FOREIGN KEY(book_id, actor_id) REFERENCES timebank.member (book_id, id),
+  CONSTRAINT import_upload_station_id_fkey FOREIGN KEY(book_id, station_id) REFERENCES timebank.station (book_id, id),
+  CONSTRAINT import_upload_fund_id_fkey FOREIGN KEY(book_id, fund_id) REFERENCES timebank.fund (book_id, id),
+  CONSTRAINT import_upload_kind_check CHECK (kind IN ('regions', 'stations', 'members', 'cards', 'hours', 'points')),
+  CONSTRAINT import_upload_state_check CHECK (state IN ('there', 'trying', 'tried', 'importing', 'done', 'failed', 'removed')),
+  CONSTRAINT import_upload_failed_has_a_code_check CHECK ((state = 'failed') = (code IS NOT NULL)),
+  CONSTRAINT import_upload_over_has_an_end_check CHECK ((state IN ('done', 'removed')) = (ended_at IS NOT NULL))
+);
+
+CREATE INDEX import_upload_book_id_uploaded_at_idx ON timebank.import_upload (book_id, uploaded_at);
