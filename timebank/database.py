@@ -156,7 +156,10 @@ def sqlstate(error: BaseException) -> str:
 def is_away(error: BaseException) -> bool:
     """Whether `error` says that the database cannot be reached, or went away. Whether a COMMIT that was under way
     arrived is then unknown."""
-    if isinstance(error, OSError | PoolTimeout) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+    # The last is what the driver says of a connection to which the server has said goodbye, until it sees it closed.
+    if isinstance(error, OSError | PoolTimeout | asyncpg.InternalClientError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return sqlstate(error).startswith(AWAY_SQLSTATES)
 

@@ -58,6 +58,10 @@ async def fetch(driver: Any, statement: str, values: Sequence[object]) -> list[A
     """What the driver answers, and its errors as SQLAlchemy puts them."""
     try:
         return list(await driver.fetch(statement, *values, record_class=Row))
+    except asyncpg.InternalClientError as error:
+        # The server has said goodbye to it, or the driver has lost its place: nothing can be asked of it any more.
+        driver.terminate()
+        raise DBAPIError(statement, None, error, connection_invalidated=True) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DBAPIError(statement, None, error, connection_invalidated=driver.is_closed()) from error
 

@@ -239,6 +239,11 @@ class Service:
         """Everything it has said."""
         return self.log.read_text(errors="replace")
 
+    @property
+    def complaints(self) -> list[str]:
+        """What it has said of failures of its own, a line each."""
+        return [line for line in self.words.splitlines() if '"code":"unexpected"' in line]
+
     def is_ready(self) -> bool:
         """Whether it says so."""
         try:

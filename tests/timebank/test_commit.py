@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from tests.factories import MORNING
 from tests.timebank.wire import Wire
-from timebank import commit
+from timebank import commit, rows
 from timebank.commands import Answer, settle
 from timebank.commit import Committer
 from timebank.database import is_away, plain_url
@@ -331,6 +331,30 @@ async def test_where_the_database_is_away_everybody_is_told_soon(new_book: int, 
     wire.dead = False
     assert {answer.code for answer in await counter.submit_all(wishes)} == {"ok"}
     assert [len(batch) for batch in shop.begun] == [100]
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("way", ["rows", "sqlalchemy"])
+async def test_a_server_that_has_said_goodbye_is_away_before_it_hangs_up(wire: Wire, way: str) -> None:
+    engine = wire.engine()
+
+    async def ask(connection: AsyncConnection) -> Any:
+        if way == "rows":
+            return (await rows.Query(text("SELECT 1 AS one")).rows(connection))[0].one
+        return await connection.scalar(text("SELECT 1"))
+
+    async with engine.connect() as connection:
+        assert await ask(connection) == 1
+        await wire.say_goodbye()
+        await asyncio.sleep(0.05)
+        with pytest.raises((DBAPIError, asyncpg.InternalClientError)) as said:
+            await ask(connection)
+        assert is_away(said.value), repr(said.value)
+        assert commit.is_passing(said.value)
+    # It is not handed to anybody again.
+    async with engine.connect() as connection:
+        assert await ask(connection) == 1
+    assert wire.connections == 2
     await engine.dispose()
 
 

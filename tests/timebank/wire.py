@@ -6,9 +6,10 @@ from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from timebank.database import plain_url
+from timebank.database import plain_url, refuse_dead
 
 COMMIT = b"COMMIT"
 
@@ -24,6 +25,7 @@ class Wire:
         self.dead = False
         self.connections = 0
         self.port = 0
+        self.down_the_line: list[asyncio.StreamWriter] = []
 
     async def start(self) -> asyncio.Server:
         """Listen on a free port of this machine."""
@@ -37,7 +39,16 @@ class Wire:
         async def connect() -> Any:
             return await asyncpg.connect(self.url, host="127.0.0.1", port=self.port, ssl=False)
 
-        return create_async_engine("postgresql+asyncpg://", async_creator=connect, pool_size=2)
+        engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, pool_size=2)
+        event.listen(engine.sync_engine, "checkout", refuse_dead)
+        return engine
+
+    async def say_goodbye(self) -> None:
+        """What a server says to everybody when it is shut down. Nobody has hung up yet."""
+        fields = b"".join(part + b"\0" for part in (b"SFATAL", b"VFATAL", b"C57P01", b"Mterminating connection", b""))
+        for writer in self.down_the_line:
+            writer.write(b"E" + (len(fields) + 4).to_bytes(4) + fields)
+            await writer.drain()
 
     async def upstream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the server that the URL names."""
@@ -56,6 +67,7 @@ class Wire:
             writer.close()
             return
         up_reader, up_writer = await self.upstream()
+        self.down_the_line.append(writer)
         answered = asyncio.create_task(self.down(up_reader, writer))
         try:
             while data := await reader.read(65536):

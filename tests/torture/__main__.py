@@ -63,7 +63,7 @@ def main() -> int:
             stream = asyncio.run(kill_in_the_middle(town, killed, chosen.kills, say))
         finally:
             killed.stop()
-        assert not stream.strange, stream.strange[:10]
+        assert not stream.strange, (stream.strange[:10], killed.service.complaints[:10])
         say(f"{len(stream.sent)} commands, {chosen.kills} kills: every acknowledged one is there; the audit passes")
     return months()
 
