@@ -1,12 +1,14 @@
 """What is asked of every request before its handler sees it: whom the route is open to, where a write comes from, and
-the token that it brings along."""
+the token that it brings along. And, before there are any, whether every route stands in the table."""
 
 from typing import Any, cast
 
+from litestar import Litestar
 from litestar.connection import ASGIConnection, Request
 from litestar.datastructures import FormMultiDict
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
 from litestar.types import HTTPScope
 
 from api import credentials
@@ -23,6 +25,10 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 UPLOAD_TYPE = "multipart/form-data"
 # What a number in an address may be: no column holds more.
 HIGHEST_NUMBER = 2**31 - 1
+
+
+class Unguarded(Exception):
+    """A route does not stand in the table, or the table names a route that is not there."""
 
 
 async def admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -125,3 +131,25 @@ async def read_upload(request: Request[Any, Any, Any]) -> FormMultiDict:
     except (ValueError, LookupError):
         # A part that says it is in a character set which it is not in, or which is none.
         raise Problem("request_malformed") from None
+
+
+def routes(app: Litestar) -> dict[str, HTTPRoute]:
+    """Every route by method and path, as the table names them: without the types of its parameters."""
+    return {
+        f"{method} {route.path_format}": route
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method in route.methods
+        if method != "OPTIONS"
+    }
+
+
+def refuse_unguarded(app: Litestar) -> None:
+    """Raise Unguarded unless the table and the routes are the same."""
+    there = set(routes(app))
+    if missing := sorted(there - set(ACCESS)):
+        raise Unguarded(f"not in the table of guards: {', '.join(missing)}")
+    if gone := sorted(set(ACCESS) - there):
+        raise Unguarded(f"in the table of guards, but no route: {', '.join(gone)}")
+    if strange := [route.path for route in app.routes if not isinstance(route, HTTPRoute)]:
+        raise Unguarded(f"only plain routes can be guarded: {', '.join(strange)}")

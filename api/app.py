@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
-from api import admission, guards, health, logs, pages, problems, rest
+from api import admission, health, logs, pages, problems, rest
 from api.edge import Edge
 from api.state import Bank
 from api.worker import end_with_parent, freeze_what_is_loaded, when_stopped
@@ -18,7 +18,7 @@ BODY_LIMIT_BYTES = 256 * 1024
 def create_app(bank: Bank | None = None) -> Litestar:
     """The app for `bank`, or for the one that the environment describes, opened when the app starts.
 
-    Raises `guards.Unguarded` when a route is open to nobody knows whom.
+    Raises `admission.Unguarded` when a route is open to nobody knows whom.
     """
     settings = bank.settings if bank else from_environment()
     logs.configure(settings.log_level)
@@ -51,7 +51,7 @@ def create_app(bank: Bank | None = None) -> Litestar:
     )
     if bank is not None:
         app.state.bank = bank
-    guards.refuse_unguarded(app)
+    admission.refuse_unguarded(app)
     figures = health.Figures(lambda: app.state.bank)
     app.state.figures = figures
     app.asgi_handler = Edge(app.asgi_handler, lambda: app.state.bank, figures.observe)

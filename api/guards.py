@@ -7,9 +7,6 @@ decided row by row in `timebank/access.py`.
 from dataclasses import dataclass
 from typing import Literal
 
-from litestar import Litestar
-from litestar.routes import HTTPRoute
-
 from timebank import trail
 from timebank.counter import COUNTER_ROLES
 from timebank.records import QUEUE_ROLES
@@ -378,29 +375,3 @@ UPLOADS = {
     "POST /admin/rewards/{reward_id}/picture": "picture_too_large",
     "POST /admin/imports": "sheet_too_large",
 }
-
-
-class Unguarded(Exception):
-    """A route does not stand in the table, or the table names a route that is not there."""
-
-
-def routes(app: Litestar) -> dict[str, HTTPRoute]:
-    """Every route by method and path, as the table names them: without the types of its parameters."""
-    return {
-        f"{method} {route.path_format}": route
-        for route in app.routes
-        if isinstance(route, HTTPRoute)
-        for method in route.methods
-        if method != "OPTIONS"
-    }
-
-
-def refuse_unguarded(app: Litestar) -> None:
-    """Raise Unguarded unless the table and the routes are the same."""
-    there = set(routes(app))
-    if missing := sorted(there - set(ACCESS)):
-        raise Unguarded(f"not in the table of guards: {', '.join(missing)}")
-    if gone := sorted(set(ACCESS) - there):
-        raise Unguarded(f"in the table of guards, but no route: {', '.join(gone)}")
-    if strange := [route.path for route in app.routes if not isinstance(route, HTTPRoute)]:
-        raise Unguarded(f"only plain routes can be guarded: {', '.join(strange)}")

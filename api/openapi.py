@@ -13,7 +13,7 @@ import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from api import credentials, downloads, guards
+from api import admission, credentials, downloads, guards
 from api.auth import BROWSER, SESSION
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.sentences import SENTENCES
@@ -87,7 +87,7 @@ PATH_TYPES = {
 @cache
 def document(app: Litestar) -> dict[str, Any]:
     """The whole description."""
-    found = sorted(guards.routes(app).items(), key=lambda item: item[0].split()[::-1])
+    found = sorted(admission.routes(app).items(), key=lambda item: item[0].split()[::-1])
     described = {name: operation_of(name, route) for name, route in found if f" {PREFIX}" in name}
     shapes: dict[Any, None] = {ProblemDocument: None}
     for operation, _ in described.values():

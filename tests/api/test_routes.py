@@ -8,9 +8,10 @@ import httpx
 import pytest
 from litestar import Litestar, WebSocket, get, websocket
 
-from api import guards
+from api import admission, guards
+from api.admission import Unguarded
 from api.app import create_app
-from api.guards import ACCESS, Unguarded
+from api.guards import ACCESS
 from tests.api.conftest import Build
 from tests.api.people import FORM_TYPE, Person, Town, problem
 from timebank.tables import ROLES
@@ -279,9 +280,9 @@ def test_only_plain_routes_can_be_guarded() -> None:
 
     app = Litestar([mounted], openapi_config=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(guards, "ACCESS", {})
+        patch.setattr(admission, "ACCESS", {})
         with pytest.raises(Unguarded, match="/mounted"):
-            guards.refuse_unguarded(app)
+            admission.refuse_unguarded(app)
 
 
 HOSTS = [
