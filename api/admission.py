@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import HTTPScope
 
-from api import credentials
+from api import credentials, reading
 from api.auth import visitor_of
 from api.guards import ACCESS, UPLOADS, Access
 from api.problems import Problem
@@ -41,6 +41,8 @@ async def admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
         if access is None:
             raise Problem("role_not_allowed")
         check_numbers(scope["path_params"])
+        if (scope_read := visitor_of(connection).reads) is not None:
+            reading.check(f"{method} {scope['path_template']}", scope_read)
         if method not in SAFE_METHODS:
             check_origin(connection)
         if access.to == "kiosks":

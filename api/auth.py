@@ -37,6 +37,8 @@ class Visitor:
     browser: str | None = None
     """The browser's own random text. It says that two requests come from one browser, and not whose it is."""
     browser_is_new: bool = False
+    reads: str | None = None
+    """The scope of the token in place of a session; see `api/reading.py`."""
     kiosk: Row[Any] | None = None
     """The kiosk that signed this request, where the route is for kiosks; see `api/credentials.py`."""
 

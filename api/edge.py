@@ -14,7 +14,7 @@ from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
-from api import content_policy, problems
+from api import content_policy, problems, reading
 from api.arrival import arrival, is_served
 from api.auth import BROWSER, BROWSER_LIFE_SECONDS, Visitor, cookie_name, recognise
 from api.problems import PROGRAM_PATHS, Problem
@@ -106,6 +106,8 @@ class Edge:
         path = scope["path"]
         if path.startswith(IMPERSONAL):
             return visitor
+        if path.startswith(PROGRAM_PATHS) and (token := reading.token_in(headers)):
+            return await reading.recognise(bank, visitor.arrival, token)
         cookies = cookies_of(scope) if b"cookie" in headers else {}
         return await recognise(
             bank, visitor.arrival, cookies, keep_browser=not path.startswith(PROGRAM_PATHS) or path == "/api/v1/tickets"

@@ -13,7 +13,7 @@ import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from api import admission, credentials, downloads, guards
+from api import admission, credentials, downloads, guards, reading
 from api.auth import BROWSER, SESSION
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.sentences import SENTENCES
@@ -133,9 +133,9 @@ def describe(name: str, operation: "Operation", handler: Any) -> dict[str, Any]:
         "summary": words.partition("\n")[0].partition(". ")[0].rstrip("."),
         "description": words + (f"\n\nNeeds the role {' or '.join(access.roles)}." if access.roles else ""),
         "tags": [path.removeprefix(PREFIX).partition("/")[0]],
-        "security": security_of(access, method),
+        "security": security_of(name, access, method),
         "parameters": [*path_parameters(handler), *map(query_parameter, operation.query)],
-        "responses": responses(operation, access, method),
+        "responses": responses(name, operation, access, method),
     }
     if operation.takes:
         found["requestBody"] = {"required": True, "content": json_of(operation.takes)}
@@ -164,7 +164,7 @@ def json_of(shape: Any) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-def responses(operation: "Operation", access: guards.Access, method: str) -> dict[str, Any]:
+def responses(name: str, operation: "Operation", access: guards.Access, method: str) -> dict[str, Any]:
     """The answer that is hoped for, and every problem, by status with its codes."""
     from api.rest.operation import ALWAYS, OF_WRITES, CommandAnswer
 
@@ -187,6 +187,8 @@ def responses(operation: "Operation", access: guards.Access, method: str) -> dic
         codes |= {"not_signed_in"} | ({"csrf_failed"} if method != "GET" else set())
     if access.to == "roles":
         codes |= {"role_not_allowed"} if access.before_passkey else {"role_not_allowed", "passkey_needed"}
+    if reading.is_read(name):
+        codes |= {"read_token_unknown"}
     if access.to == "kiosks":
         codes |= set(credentials.REFUSALS)
     by_status: dict[int, list[str]] = {}
@@ -202,13 +204,16 @@ def responses(operation: "Operation", access: guards.Access, method: str) -> dic
     return found
 
 
-def security_of(access: guards.Access, method: str) -> list[dict[str, list[str]]]:
+def security_of(name: str, access: guards.Access, method: str) -> list[dict[str, list[str]]]:
     """What a request has to bring along."""
     if access.to == "anybody":
         return []
     if access.to == "kiosks":
         return [{"kiosk": []}]
-    return [{"session": [], "csrf": []} if method != "GET" else {"session": []}]
+    if method != "GET":
+        return [{"session": [], "csrf": []}]
+    ways: list[dict[str, list[str]]] = [{"session": []}]
+    return [*ways, {"readToken": []}] if reading.is_read(name) else ways
 
 
 def security_schemes() -> dict[str, Any]:
@@ -226,6 +231,11 @@ def security_schemes() -> dict[str, Any]:
             "in": "header",
             "name": "X-CSRF-Token",
             "description": "What signing in, and `/api/v1/me`, answered.",
+        },
+        "readToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "Made by a manager or an administrator; see docs/reference/api.md.",
         },
         "kiosk": {
             "type": "http",

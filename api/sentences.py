@@ -38,6 +38,13 @@ SENTENCES: dict[str, Sentence] = {
     "sign_in_refused": Sentence(
         401, "手机号与密码或验证码不符。", "The phone number does not go with this password or code."
     ),
+    "read_token_unknown": Sentence(
+        401,
+        "此令牌无效、已到期或已撤销。",
+        "This token reads nothing: it has ended, was revoked, or never was.",
+    ),
+    "read_token_writes": Sentence(403, "令牌只能读取，不能更改。", "A token reads, and changes nothing."),
+    "read_token_scope": Sentence(403, "此令牌不能读取这项内容。", "This token is not for reading that."),
     "cross_site": Sentence(403, "请求来自其他网站，已被拒绝。", "The request came from another site and was refused."),
     "csrf_failed": Sentence(403, "页面已过期，请刷新后再试一次。", "This page has grown old; reload it and try again."),
     "role_not_allowed": Sentence(403, "您的身份不能进行此操作。", "Your role does not allow this."),

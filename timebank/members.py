@@ -30,9 +30,11 @@ from timebank.tables import (
     phone_code,
     pin,
     punch,
+    read_token,
     record,
     role_grant,
     session,
+    shift_feed,
 )
 
 NAME_LIMIT = 60
@@ -300,7 +302,7 @@ async def forget_traces(
     connection: AsyncConnection, book_id: int, member_ids: list[UUID], phone_hash: bytes | None
 ) -> None:
     """Empty what else says something of these members as persons: PINs, tries, phones of scans, words of reasons."""
-    for table in (pin, activation, passkey, passkey_challenge, outside_account, outside_errand):
+    for table in (pin, activation, passkey, passkey_challenge, outside_account, outside_errand, read_token, shift_feed):
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id.in_(member_ids)))
     if phone_hash is not None:
         await connection.execute(

@@ -26,9 +26,11 @@ from timebank.tables import (
     passkey,
     passkey_challenge,
     pin,
+    read_token,
     record,
     redemption,
     role_grant,
+    shift_feed,
 )
 
 # What goes over to the survivor, row by row, locked in this order. A test fails for a table that names a member and
@@ -70,12 +72,14 @@ KEPT = {
     "punch.resident_id": "evidence is never changed",
     "punch_decision.actor_id": "who decided, under the id they had then",
     "purse.member_id": "emptied; the survivor's own purse of the same fund and day is filled",
+    "read_token.member_id": "dropped: the survivor makes one of their own",
     "reading.member_id": "whom somebody looked at, under the id they had then",
     "reading.reader_id": "who looked, under the id they had then",
     "redemption.ended_by": "who handed it over, under the id they had then",
     "redemption.made_by": "who redeemed it, under the id they had then",
     "role_grant.member_id": "ended",
     "session.member_id": "ended",
+    "shift_feed.member_id": "dropped: the survivor makes an address of their own",
     "shift.created_by": "who planned it, under the id they had then",
 }
 
@@ -177,7 +181,7 @@ async def close(
     connection: AsyncConnection, book_id: int, survivor: Row[Any], absorbed: Row[Any], now: datetime
 ) -> None:
     """End the absorbed member: no roles, card, PIN, sessions, no way to sign in; whoever was merged into it follows."""
-    for table in (pin, activation, passkey, passkey_challenge, outside_account, outside_errand):
+    for table in (pin, activation, passkey, passkey_challenge, outside_account, outside_errand, read_token, shift_feed):
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == absorbed.id))
     await move_guardians(connection, book_id, survivor.id, absorbed.id)
     await connection.execute(

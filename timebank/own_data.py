@@ -31,10 +31,12 @@ from timebank.tables import (
     outside_account,
     punch,
     punch_decision,
+    read_token,
     record,
     redemption,
     role_grant,
     session,
+    shift_feed,
 )
 
 # Rows of these hold nothing that is sealed, and nothing of a secret.
@@ -49,8 +51,10 @@ PLAIN: dict[str, tuple[Table, tuple[str, ...]]] = {
         redemption,
         ("id", "reward_id", "points", "state", "held_at", "expires_at", "ended_at", "station_id"),
     ),
+    "programs": (read_token, ("id", "scope", "made_at", "expires_at", "used_at")),
     "roles": (role_grant, ("role", "region_id", "station_id", "starts_at", "ends_at")),
     "sessions": (session, ("created_at", "seen_at", "expires_at", "by_passkey")),
+    "shift_calendar": (shift_feed, ("made_at",)),
 }
 # Lines of a statement that are read at once.
 LINES_AT_ONCE = 100

@@ -13,7 +13,7 @@ from api.bodies import complaint
 from api.language import mark
 from api.pages.entry import last_code
 from api.pages.forms import Form
-from api.pages.page import AnyRequest, Shown, go, member, show, speaker
+from api.pages.page import AnyRequest, Shown, go, holds_role, member, show, speaker
 from api.pages.trying import Tried, try_form
 from api.problems import Problem, problem_of
 from api.rest import erasures as erasure_deeds
@@ -23,7 +23,7 @@ from api.rest.deeds import carry_out
 from api.rest.operation import text_query
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import consents, erasing, guardians, joining, members, own, readings, sms, vault
+from timebank import consents, erasing, guardians, joining, members, own, read_tokens, readings, sms, vault
 from timebank.cursors import Ranked
 from timebank.errors import BankError
 from timebank.ids import uuid7
@@ -90,6 +90,7 @@ async def privacy_page(
         has_password=row.password_hash is not None,
         has_office=bool(session.grants),
         has_outside=bool(bank.outside),
+        makes_tokens=holds_role(session, *read_tokens.ROLES),
         member_id=session.member_id,
         children=[(row, (vault.unseal(bank.keys, row) or {}).get("name")) for row in children],
         purposes=[consents.in_use(purpose) for purpose in consents.PURPOSES],

@@ -49,6 +49,7 @@ THINGS = {
     "certificate_id": "certificate",
     "passkey_id": "passkey",
     "account_id": "account",
+    "token_id": "token",
     "subject_id": "member",
     "code": "code",
 }
@@ -215,8 +216,16 @@ async def foreign(town: Town) -> dict[str, Any]:
         "certificate": await certified(town, volunteer),
         "passkey": await passkey_of(town),
         "account": await account_of(town, volunteer),
+        "token": await token_of(town),
         "code": "12345678",
     }
+
+
+async def token_of(town: Town) -> str:
+    """A token of the station's manager."""
+    manager = await town.member(town.city.manager_id)
+    body = {"id": manager.new_id(), "name": "x", "scope": "people", "life_days": 30}
+    return str((await manager.send("/api/v1/me/read-tokens", body)).json()["id"])
 
 
 async def passkey_of(town: Town) -> str:

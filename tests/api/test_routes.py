@@ -23,7 +23,9 @@ EVERYBODY = ("stranger", "volunteer", *ROLES)
 
 def address(path: str) -> str:
     """An address of a route, of things that are not there."""
-    named = path.replace("{number}", "999999").replace("{code}", "x").replace("{code_text}", "x")
+    named = (
+        path.replace("{number}", "999999").replace("{code}", "x").replace("{code_text}", "x").replace("{secret}", "x")
+    )
     return re.sub(r"\{(digest|name)\}", "x", re.sub(r"\{\w*id\}", NOBODY, named))
 
 
@@ -105,6 +107,7 @@ def test_the_table_is_reviewed_here_too() -> None:
         "GET /S/{code}",
         "GET /V/{code}",
         "GET /api/v1/certificate-checks/{code}",
+        "GET /calendar/{secret}",
         "GET /api/v1/errors",
         "GET /api/v1/errors/{code}",
         "GET /api/v1/openapi.json",

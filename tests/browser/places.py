@@ -62,7 +62,9 @@ PAGES: dict[str | None, list[str | Led]] = {
     ],
     "manager": [
         "/",
+        "/tokens",
         "/passkeys",
+        "/calendar",
         "/stations",
         "/stations/1",
         "/stations/1/person",

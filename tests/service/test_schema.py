@@ -36,9 +36,11 @@ PASSING = {
     "passkey_challenge",
     "phone_code",
     "pin",
+    "read_token",
     "reward_picture",
     "reward_place",
     "session",
+    "shift_feed",
 }
 LEDGER = ("account", "book", "checkpoint", "leaf", "transfer")
 FUNCTIONS = {"create_book", "open_accounts", "close_accounts", "post"}

@@ -38,9 +38,11 @@ PASSING = (
     "passkey_challenge",
     "phone_code",
     "pin",
+    "read_token",
     "reward_picture",
     "reward_place",
     "session",
+    "shift_feed",
 )
 TABLES = sorted(table.name for table in metadata.tables.values())
 # SQLSTATE insufficient_privilege, which our guards use too.

@@ -20,6 +20,7 @@ from timebank.tables.people import (
     session,
 )
 from timebank.tables.places import LEVELS, card, device, door_code, fund, poster, region, service_kind, shift, station
+from timebank.tables.programs import READ_SCOPES, read_token, shift_feed
 from timebank.tables.rewards import (
     PERIODS,
     REDEMPTION_STATES,
@@ -53,6 +54,7 @@ __all__ = [
     "IMPORT_KINDS",
     "LEVELS",
     "PERIODS",
+    "READ_SCOPES",
     "RECORD_STATES",
     "REDEMPTION_STATES",
     "ROLES",
@@ -93,6 +95,7 @@ __all__ = [
     "punch",
     "punch_decision",
     "purse",
+    "read_token",
     "reading",
     "record",
     "redemption",
@@ -105,5 +108,6 @@ __all__ = [
     "service_kind",
     "session",
     "shift",
+    "shift_feed",
     "station",
 ]
