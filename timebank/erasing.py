@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, insert, select, tuple_, update
+from sqlalchemy import Row, Uuid, and_, any_, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, trail
@@ -121,16 +121,20 @@ async def listed(
     *,
     actor_id: UUID,
     now: datetime,
+    region_id: UUID | None = None,
     before: Cursor | None = None,
     limit: int = 20,
 ) -> Page:
-    """What waits in the administrator's branch, the latest first: the wish, and the member's row to open."""
+    """What waits in the administrator's branch, the latest first; of one region and below it. Each row is the wish, and
+    the member's row to open."""
     query = (
         select(member, erasure.c.asked_at, erasure.c.asked_by)
         .join_from(erasure, member, and_(member.c.book_id == erasure.c.book_id, member.c.id == erasure.c.member_id))
         .join(region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
         .where(erasure.c.book_id == book_id, erasure.c.state == "asked", access.covers_region(actor_id, ROLES, now))
     )
+    if region_id is not None:
+        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
     if before is not None:
         query = query.where(tuple_(erasure.c.asked_at, member.c.id) < tuple_(*before))
     query = query.order_by(erasure.c.asked_at.desc(), member.c.id.desc()).limit(limit + 1)

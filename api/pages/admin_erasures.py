@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from api.pages.admin_members import WAY as MEMBERS
 from api.pages.admin_members import settled
-from api.pages.office import ADMINS, cursor_of, office, reader
+from api.pages.office import ADMINS, all_regions, as_id, cursor_of, office, query_of, reader
 from api.pages.page import AnyRequest, go
 from api.pages.trying import try_form
 from api.rest import erasures as deeds
@@ -21,11 +21,17 @@ WAY = "/admin/erasures"
 @get(WAY)
 async def erasure_list(request: AnyRequest) -> Response[Any]:
     """Who in the branch shall be erased and is not yet."""
-    session, bank = reader(request, *ADMINS), bank_of(request)
+    session, bank, chosen = reader(request, *ADMINS), bank_of(request), query_of(request, "region_id")
     async with bank.engine.connect() as connection:
         page = await erasing.listed(
-            connection, bank.book_id, actor_id=session.member_id, now=bank.clock(), before=cursor_of(request)
+            connection,
+            bank.book_id,
+            actor_id=session.member_id,
+            now=bank.clock(),
+            region_id=as_id(chosen.get("region_id")),
+            before=cursor_of(request),
         )
+        regions = await all_regions(connection, bank, request)
         askers = {row.asked_by for row in page.rows}
         names = await members.names(connection, bank.book_id, bank.keys, askers)
     return office(
@@ -35,6 +41,8 @@ async def erasure_list(request: AnyRequest) -> Response[Any]:
         wishes=[deeds.opened(bank, row) for row in page.rows],
         names=names,
         following=page.following,
+        regions=regions,
+        chosen=chosen,
     )
 
 

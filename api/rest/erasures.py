@@ -9,7 +9,7 @@ from litestar import Response
 from api.auth import member_of
 from api.rest.deeds import Doing, doing
 from api.rest.members import MemberCommand
-from api.rest.operation import Answered, AnyRequest, Operation, cursor_of, following, give, limit_of, reading
+from api.rest.operation import Answered, AnyRequest, Operation, cursor_of, following, give, id_query, limit_of, reading
 from api.state import Bank, bank_of
 from timebank import erasing, vault
 
@@ -38,7 +38,9 @@ def opened(bank: Bank, row: Any) -> Erasure:
     return Erasure(member_id=row.id, name=fields.get("name"), asked_at=row.asked_at, asked_by=row.asked_by)
 
 
-@reading("/erasures", Operation(Erasures, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
+@reading(
+    "/erasures", Operation(Erasures, refusals=("cursor_invalid", "invalid"), query=("region_id", "cursor", "limit"))
+)
 async def list_erasures(request: AnyRequest) -> Response[Any]:
     """Who in the branch shall be erased and is not yet."""
     bank = bank_of(request)
@@ -48,6 +50,7 @@ async def list_erasures(request: AnyRequest) -> Response[Any]:
             bank.book_id,
             actor_id=member_of(request).member_id,
             now=bank.clock(),
+            region_id=id_query(request, "region_id"),
             before=cursor_of(request),
             limit=limit_of(request),
         )

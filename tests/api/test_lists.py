@@ -388,6 +388,17 @@ async def test_funds_are_found_by_region(town: Town) -> None:
         assert ("别处的基金" in (await boss.get(address)).text) == found, address
 
 
+async def test_wishes_to_be_erased_are_found_by_region(town: Town) -> None:
+    boss, city = await town.with_role("admin"), town.city
+    person = await town.volunteer("林遗忘")
+    body = {"id": person.new_id()}
+    assert (await person.send(f"{ROOT}/me/erasure-request", body)).status_code == 201
+    for region_id, found in ((city.region_id, True), (city.station.region_id, True), (city.other_district_id, False)):
+        listed = items_of((await boss.get(f"{ROOT}/erasures", params={"region_id": str(region_id)})).json())
+        assert [each["member_id"] for each in listed] == [str(person.member_id)] * found
+        assert ("林遗忘" in (await boss.get(f"/admin/erasures?region_id={region_id}")).text) == found
+
+
 def next_links(text: str) -> list[str]:
     """Where the rest of the lists of a page is."""
     return [unescape(each) for each in re.findall(r'<a [^>]*rel="next" href="([^"]+)"', text)]
