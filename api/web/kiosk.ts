@@ -2,7 +2,7 @@
 // without a network, and everything that is scanned meanwhile waits here and is sent by itself, once and in order.
 import { BankClock, Refused, ask, listen } from "./kiosk_bank";
 import { draw, hourOf, slotAt, slotMilliseconds, stationCode, stationDigits } from "./kiosk_codes";
-import { sendAll, watchCards } from "./kiosk_cards";
+import { sendAll, showLeft, watchCards } from "./kiosk_cards";
 import { dropHoursBefore, forget, keepHours, kept, type Board, type Self } from "./kiosk_store";
 import { need } from "./page";
 
@@ -176,6 +176,7 @@ async function refused(error: Refused): Promise<void> {
   if (error.code === "device_revoked") {
     await forget();
     open("revoked");
+    await showLeft();
     ended.abort();
   } else {
     // Its keys are kept: an older copy of the bank may have been put back, and the newer one come again.
@@ -208,6 +209,7 @@ async function begin(): Promise<void> {
   const known = await store.get("self", "self");
   if (!known) {
     open("none");
+    await showLeft();
     return;
   }
   self = known;

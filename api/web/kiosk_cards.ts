@@ -15,6 +15,7 @@ const pin = need<HTMLInputElement>("[name=pin]", form);
 const answer = need("[data-answer]");
 const waiting = need("[data-waiting]");
 const refusals = need("[data-refusals]");
+const left = need("[data-left]");
 const words = form.dataset;
 const language = document.documentElement.lang;
 const moment = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, {
@@ -144,15 +145,25 @@ async function show(): Promise<void> {
   const count = (await waitingScans()).length;
   waiting.hidden = count === 0;
   waiting.textContent = (words.sayWaiting ?? "").replace("{}", String(count));
-  const rows = all.filter((scan) => scan.refusal).map((scan) => {
-    const row = document.createElement("li");
-    const button = document.createElement("button");
-    button.className = "button";
-    button.textContent = words.saySeen ?? "";
-    button.addEventListener("click", () => void store.delete("scans", scan.id).then(show));
-    const at = moment.format(Date.parse(scan.scanned_at));
-    row.append(`${at} · …${scan.code.slice(-4)} · ${scan.refusal ?? ""} `, button);
-    return row;
-  });
-  refusals.replaceChildren(...rows);
+  const refused = all.filter((scan) => scan.refusal);
+  refusals.replaceChildren(...refused.map((scan) => row(scan, scan.refusal ?? "", show)));
+}
+
+/** What the tablet holds when it is no kiosk any more: nobody takes it now, so a manager has to know of it. */
+export async function showLeft(): Promise<void> {
+  const scans = await (await kept()).getAll("scans");
+  const [list, { sayIn, sayOut }] = [need("ul", left), left.dataset];
+  left.hidden = scans.length === 0;
+  list.replaceChildren(...scans.map((scan) => row(scan, (scan.kind === "in" ? sayIn : sayOut) ?? "", showLeft)));
+}
+
+/** A card that was scanned: when, its last four characters, and what about it; until somebody has seen it. */
+function row(scan: Scan, said: string, seen: () => Promise<void>): HTMLLIElement {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  button.className = "button";
+  button.textContent = words.saySeen ?? "";
+  button.addEventListener("click", () => void kept().then((store) => store.delete("scans", scan.id)).then(seen));
+  item.append(`${moment.format(Date.parse(scan.scanned_at))} · …${scan.code.slice(-4)} · ${said} `, button);
+  return item;
 }

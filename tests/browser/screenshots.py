@@ -151,7 +151,7 @@ def manager(camera: Photographer, page: Page) -> None:
     page.fill("#reason", "未参加服务，本人确认")
     page.click("main form button")
     camera.take(page, "manager-decided")
-    page.click("form[action='/queue'] button")
+    page.click("form[action='/queue'][method=post] button")
     camera.take(page, "manager-verified")
     page.select_option("#station", index=3)
     page.wait_for_url("**/queue?station=*")

@@ -105,15 +105,23 @@ def test_a_kiosk_that_loses_the_network_for_two_hours_and_comes_back(
     show_card(page, "something else", "in")
     expect(page.locator("[data-answer]")).to_contain_text("not one of our codes")
 
-    # The manager ends it, and it says so and shows nothing any more.
+    # The manager ends it, and it says so and shows nothing any more but the card that can no more be sent.
+    tablet.context.set_offline(True)
+    show_card(page, card, "in")
+    expect(page.locator("[data-waiting]")).to_contain_text("1")
     manager = opened("en", PHONE).sign_in("manager")
     manager.goto(f"{service.address}/stations/{STATION}/kiosk")
     manager.click("section[aria-labelledby=kiosks] form button")
+    tablet.context.set_offline(False)
     page.clock.fast_forward(61_000)
     expect(page.locator("[data-view=revoked]")).to_be_visible()
     expect(page.locator("[data-view=running]")).to_be_hidden()
     page.reload()
     expect(page.locator("[data-view=none]")).to_be_visible()
+    expect(page.locator("[data-left] li")).to_contain_text(f"…{card[-4:]} · Check-in")
+    assert faults(page) == []
+    page.click("[data-left] button")
+    expect(page.locator("[data-left]")).to_be_hidden()
 
 
 WAITING, ANSWER, REFUSED = "[data-waiting]", "[data-answer]", "[data-refusals] li"
@@ -223,6 +231,10 @@ def test_a_day_without_a_network_is_what_a_kiosk_is_worth(tablet: Watched) -> No
     page.clock.fast_forward(22 * 3600 * 1000)
     expect(page.locator("[data-notice]")).to_contain_text("No network: the codes go on until")
     read_picture(page.locator("svg.qr"))
+    page.clock.run_for(1_000)
+    (held, readable) = page.evaluate(KEYS)
+    assert held <= 3
+    assert not readable
     page.clock.fast_forward(2 * 3600 * 1000)
     expect(page.locator("[data-notice]")).to_contain_text("there are no more codes")
     expect(page.locator("[data-digits]")).to_have_text("––– –––")
