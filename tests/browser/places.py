@@ -42,6 +42,7 @@ PAGES: dict[str | None, list[str | Led]] = {
         "/",
         "/card",
         "/privacy",
+        "/accounts",
         "/scan",
         "/scan?code=https://elsewhere.example/K/1",
         Led("/K/{station}", "/check-in"),
@@ -118,11 +119,18 @@ INSIDE: dict[str, list[tuple[str, str]]] = {
 }
 # What nobody opens to look at it; addresses that lead on; and files, which have a dot in their name.
 NO_PAGES = ("/api/", "/health/", "/metrics", "/static/")
-LEAD_ON = ("/K/{code}", "/S/{code}", "/C/{code}", "/rewards/{reward_id}/picture/{digest}")
+LEAD_ON = (
+    "/K/{code}",
+    "/S/{code}",
+    "/C/{code}",
+    "/rewards/{reward_id}/picture/{digest}",
+    "/sign-in/outside/{provider}/back",
+)
 # Pages that no address opens in a fresh demo, and where they are looked at instead.
 ELSEWHERE = {
     "/check-in/{id}": "test_ways_in.py: what a check-in is answered",
     "/queue/scans/{punch_id}": "test_ways_in.py: a check-out of nobody who is in",
+    "/admin/imports/{import_id}": "test_admin.py: what a spreadsheet that was handed in is about to do",
     "/trust": "nowhere: only a bank with an authority of its own has it, and a demo has none",
 }
 

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.bank import Service
 from tests.browser.people import DESK, PHONE, Open
+from tests.browser.test_pages import look_at_all_sizes
 
 WORDS = {"en": {"saved": "Saved", "ends": "This account ends"}, "zh-CN": {"saved": "已保存", "ends": "被合并的账号"}}
 
@@ -57,10 +58,15 @@ def test_a_list_is_imported_while_the_page_shows_how_far_it_is(service: Service,
     page.set_input_files("#file", {"name": "名单.csv", "mimeType": "text/csv", "buffer": people})
     page.select_option("#kind", "members")
     page.click("form[enctype] button")
+    look_at_all_sizes(page, "zh-CN", PHONE)
     page.click("button[value=try]")
     # By itself, once a process of its own is through; also where the page was opened anew meanwhile.
     page.reload()
     expect(page.locator("#result + dl")).to_contain_text("2")
     expect(page.locator("tbody").first).to_contain_text("第 4 行")
+    look_at_all_sizes(page, "zh-CN", PHONE)
+    page.click("form[action='/language'] button")
+    look_at_all_sizes(page, "en", PHONE)
+    page.click("form[action='/language'] button")
     page.click("main .button-main")
     expect(page.locator("main")).to_contain_text("各行的结果")
