@@ -129,6 +129,18 @@ SQUEEZED = """() => {
       found.push('hidden: ' + element.outerHTML.slice(0, 160));
     if (parseFloat(style.lineHeight) < 1.499 * parseFloat(style.fontSize))
       found.push('lines: ' + element.outerHTML.slice(0, 160));
+    // A word that is broken has too little room; what is only heard has none, and an address is no word.
+    if (element.clientWidth === 1 || element.closest('.wrap-anywhere, .number, code')) continue;
+    for (const node of element.childNodes) {
+      if (node.nodeType !== 3) continue;
+      const words = /(?<![\\p{L}.@/])\\p{Script=Latin}{4,14}(?!\\p{L}|[@/]|\\.\\p{L})/gu;
+      for (const { 0: word, index } of node.data.matchAll(words)) {
+        range.setStart(node, index);
+        range.setEnd(node, index + word.length);
+        const lines = new Set([...range.getClientRects()].map(({ top }) => Math.round(top)));
+        if (lines.size > 1) found.push('broken: ' + word + ' in ' + element.outerHTML.slice(0, 160));
+      }
+    }
   }
   return found;
 }"""
