@@ -129,8 +129,9 @@ SQUEEZED = """() => {
       found.push('hidden: ' + element.outerHTML.slice(0, 160));
     if (parseFloat(style.lineHeight) < 1.499 * parseFloat(style.fontSize))
       found.push('lines: ' + element.outerHTML.slice(0, 160));
-    // A word that is broken has too little room; what is only heard has none, and an address is no word.
-    if (element.clientWidth === 1 || element.closest('.wrap-anywhere, .number, code')) continue;
+    // A word that is broken has too little room. What is only heard needs none, an address is no word, and a table's
+    // columns have to share what there is.
+    if (element.clientWidth === 1 || element.closest('table, .wrap-anywhere, .number, code')) continue;
     for (const node of element.childNodes) {
       if (node.nodeType !== 3) continue;
       const words = /(?<![\\p{L}.@/])\\p{Script=Latin}{4,14}(?!\\p{L}|[@/]|\\.\\p{L})/gu;

@@ -24,6 +24,8 @@ from tests.tools import find_chromium
 LANGUAGES = ("zh-CN", "en")
 # A bank with an authority of its own has it.
 NOT_IN_A_DEMO = ("/trust",)
+# An import is tried by a process of its own, which has to start.
+PATIENCE_MILLISECONDS = 60_000
 # Somebody who has not served yet, and a clerk without a counter.
 NEWCOMER, NEW_CLERK = "13900000091", "13900000092"
 
@@ -278,7 +280,7 @@ def aside(camera: Photographer, volunteer: Page, manager: Page) -> None:
     page.click("form[enctype] button")
     camera.take(page, "admin-import")
     page.click("button[value=try]")
-    page.locator("#result").wait_for()
+    page.locator("#result").wait_for(timeout=PATIENCE_MILLISECONDS)
     camera.take(page, "admin-import-tried")
     page.goto(f"{camera.service.address}/admin/members")
     page.locator("main tbody a").first.click()
