@@ -134,6 +134,13 @@ COLUMNS = {
     "verified_by": mark("Verified by"),
     "waiting": mark("Records that wait"),
     "what": mark("What was looked at"),
+    "due_at": mark("Tried next"),
+    "event": mark("What happened"),
+    "failure": mark("Why there was no answer"),
+    "sent_at": mark("Taken at"),
+    "status": mark("Answered status"),
+    "tries": mark("Tries"),
+    "webhook_id": mark("Number of the webhook"),
 }
 
 

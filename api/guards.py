@@ -227,6 +227,10 @@ ACCESS: dict[str, Access] = {
     "POST /admin/funds": ADMINS,
     "GET /admin/funds/{fund_id}": READERS,
     "POST /admin/funds/{fund_id}": ADMINS,
+    "GET /admin/webhooks": ADMINS,
+    "POST /admin/webhooks": ADMINS,
+    "POST /admin/webhooks/{webhook_id}/removal": ADMINS,
+    "POST /admin/webhooks/messages/{message_id}": ADMINS,
     "GET /admin/trail": READERS,
     "GET /more": MEMBERS,
     # Programs: whether the service lives.
@@ -374,6 +378,11 @@ ACCESS: dict[str, Access] = {
     "POST /api/v1/funds/{fund_id}/fillings": ADMINS,
     "GET /api/v1/figures": READERS,
     "GET /api/v1/trail": READERS,
+    "GET /api/v1/webhooks": ADMINS,
+    "POST /api/v1/webhooks": ADMINS,
+    "POST /api/v1/webhooks/{webhook_id}/removal": ADMINS,
+    "GET /api/v1/webhook-messages": ADMINS,
+    "POST /api/v1/webhook-messages/{message_id}/sending": ADMINS,
     # A kiosk's.
     "GET /api/v1/kiosk": KIOSKS,
     "GET /api/v1/kiosk/keys": KIOSKS,

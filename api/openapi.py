@@ -75,6 +75,8 @@ PARAMETERS = {
         "Only kinds of this catalogue.",
         {"type": "string", "enum": ["seven_helps", "four_aids", "community"]},
     ),
+    "webhook_id": ("Only this webhook's.", {"type": "string", "format": "uuid"}),
+    "message_state": ("Only messages that are so.", {"type": "string", "enum": ["waiting", "sent", "dead"]}),
     "kind_state": ("Only kinds that are so.", {"type": "string", "enum": ["offered", "retired"]}),
 }
 PATH_TYPES = {

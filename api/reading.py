@@ -20,6 +20,7 @@ ROUTES: dict[str, frozenset[str]] = {
             "GET /api/v1/service-kinds",
             "GET /api/v1/stations",
             "GET /api/v1/stations/{number}/shifts",
+            "GET /api/v1/webhook-messages",
         }
     ),
     # Lists that hold what is known of people.

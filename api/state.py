@@ -7,6 +7,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.delivering import Deliveries
 from api.recognition import Recognition
 from api.tending import Tending
 from api.watching import Watching
@@ -37,6 +38,8 @@ class Bank:
     """None where nobody works by itself: in tests that move the clock."""
     committing: AsyncEngine | None = None
     """The connections of the commits, apart from everybody else's."""
+    deliveries: Deliveries | None = None
+    """None where nobody is told by itself: in tests that move the clock."""
     tending: Tending | None = None
     """None where keys do not change, and nobody copies: in tests."""
     downloads_under_way: int = 0
@@ -80,13 +83,19 @@ class Bank:
         jobs.start()
         tending = Tending(settings, keys)
         tending.start()
-        return cls(settings, engine, keys, clock, commits, gateways.chosen(settings), jobs, committing, tending)
+        deliveries = Deliveries(engine, settings, keys, clock)
+        deliveries.start()
+        return cls(
+            settings, engine, keys, clock, commits, gateways.chosen(settings), jobs, committing, deliveries, tending
+        )
 
     async def close(self) -> None:
         """Finish what was begun: commands that were taken are committed, codes that were asked for are sent."""
         self.watching.stop()
         if self.tending is not None:
             await self.tending.stop()
+        if self.deliveries is not None:
+            await self.deliveries.stop()
         if self.jobs is not None:
             await self.jobs.stop()
         await self.commits.stop()

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import deciding, earnings, inquiries, policies, policy, private, replacing, texts, trail
+from timebank import deciding, earnings, inquiries, outbox, policies, policy, private, replacing, texts, trail
 from timebank.commands import Answer, settle
 from timebank.deciding import LONGEST_MINUTES, Sitting
 from timebank.earnings import Earning
@@ -108,6 +108,7 @@ async def correct_one(connection: AsyncConnection, book_id: int, command: Correc
             kept_points=found.kept_points,
         )
     )
+    await outbox.tell(connection, book_id, "record.corrected", [row.id], now)
     if asked is not None:
         await inquiries.close(
             connection,

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, catalogue, codes, spending
+from timebank import access, catalogue, codes, outbox, spending
 from timebank.commands import Answer, settle
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import NotFound
@@ -224,6 +224,7 @@ async def keep(
         return
     await end(connection, book_id, ended, now)
     await insert_rows(connection, fulfilment, handed)
+    await outbox.tell(connection, book_id, "redemption.fulfilled", list(ended), now)
     spent = [
         spending.Handed(row["id"], row["redemption_id"], row["clerk_id"], points[row["redemption_id"]])
         for row in handed

@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import attendances, expiry, outside, passkeys, redemptions, sessions, verification
+from timebank import attendances, expiry, outside, passkeys, redemptions, sessions, verification, webhooks
 from timebank.clock import Clock
 
 TURN_SECONDS = 30.0
@@ -26,6 +26,7 @@ JOBS: dict[str, Job] = {
     "close_forgotten": attendances.close_forgotten,
     "drop_past_sessions": sessions.drop_past,
     "drop_past_challenges": passkeys.drop_past,
+    "drop_past_messages": webhooks.drop_past,
     "drop_past_errands": outside.drop_past,
 }
 BATCHES_PER_TURN = 100

@@ -46,6 +46,7 @@ FIXED = (
     "certificate",
     "import",
     "passkey",
+    "webhook",
     "outside",
 )
 PURPOSES = (*ROTATABLE, *FIXED)
@@ -158,6 +159,11 @@ class Keys:
     def rows(self) -> bytes:
         """Keys the ids of imported rows, which follow from what the rows say of people."""
         return self.derive("import")
+
+    @cached_property
+    def webhook(self) -> bytes:
+        """Makes what the messages of each webhook are signed with."""
+        return self.derive("webhook")
 
     @cached_property
     def passkey(self) -> bytes:

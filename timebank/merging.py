@@ -80,6 +80,7 @@ KEPT = {
     "role_grant.member_id": "ended",
     "session.member_id": "ended",
     "shift_feed.member_id": "dropped: the survivor makes an address of their own",
+    "webhook.added_by": "who added it, under the id they had then",
     "shift.created_by": "who planned it, under the id they had then",
 }
 

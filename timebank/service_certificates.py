@@ -19,7 +19,7 @@ from sqlalchemy import Row, Select, and_, exists, insert, not_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import access, codes, limits, members, purses, readings, trail, vault
+from timebank import access, codes, limits, members, outbox, purses, readings, trail, vault
 from timebank.cards import ISSUING_ROLES
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import BankError, Invalid, NotFound
@@ -151,6 +151,7 @@ async def issue(
             for row in rows
         ],
     )
+    await outbox.tell(connection, book_id, "certificate.issued", [id], now)
     await readings.note(connection, book_id, actor_id, [member_id], "record", now)
     await trail.write(
         connection,

@@ -317,6 +317,12 @@ class Settings:
         "1 to open what managers, clerks, administrators and auditors work with to sessions alone that a passkey "
         "began. Needs an address with a name. Without it they are asked to add a passkey.",
     )
+    webhooks_private: bool = setting(
+        "TIMEBANK_WEBHOOKS_PRIVATE",
+        read_switch,
+        "0",
+        "1 to let webhooks go to private networks and to this machine, over https. Without it only to the internet.",
+    )
     demo: bool = setting(
         "TIMEBANK_DEMO",
         read_switch,

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, func, select, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, stations, trail
+from timebank import access, outbox, stations, trail
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import Invalid, NotFound
 from timebank.rows import Query
@@ -74,6 +74,7 @@ async def add(
         .on_conflict_do_nothing(index_elements=["book_id", "id"])
     )
     if added.rowcount:
+        await outbox.tell(connection, book_id, "shift.planned", [id], now)
         await trail.write(
             connection,
             book_id,
@@ -109,6 +110,7 @@ async def cancel(connection: AsyncConnection, book_id: int, shift_id: UUID, *, n
         .values(state="cancelled")
     )
     if cancelled.rowcount:
+        await outbox.tell(connection, book_id, "shift.cancelled", [shift_id], now)
         await trail.write(
             connection,
             book_id,

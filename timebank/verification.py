@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, and_, false, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import deciding, policies, policy, purses
+from timebank import deciding, outbox, policies, policy, purses
 from timebank.commands import Answer, settle
 from timebank.deciding import LONGEST_MINUTES, OVER_QUOTA, Sitting, sit, with_source
 from timebank.earnings import earn
@@ -185,6 +185,8 @@ async def keep(connection: AsyncConnection, book_id: int, sitting: Sitting, answ
     ends = list(sitting.decided.values())
     columns = {name: [end[name] for end in ends] for name in ends[0]}
     await connection.execute(DECIDE, {"book_id": book_id, "now": sitting.now, **columns})
+    verified = [end["id"] for end in ends if end["state"] == "verified"]
+    await outbox.tell(connection, book_id, "record.verified", verified, sitting.now)
     dry = await earn(connection, book_id, sitting.earnings, sitting.now)
     if dry:
         await deciding.set_points_state(connection, book_id, dry, "waiting")

@@ -39,6 +39,7 @@ from api.pages import (
     trust,
     volunteer,
     ways,
+    webhooks,
 )
 
 handlers = [
@@ -80,4 +81,5 @@ handlers = [
     *admin_erasures.handlers,
     *admin_imports.handlers,
     *admin_trail.handlers,
+    *webhooks.handlers,
 ]

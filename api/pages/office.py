@@ -36,6 +36,7 @@ OFFICE = (
     ("/admin/rewards", mark("Rewards"), ADMINS),
     ("/admin/policy", mark("Points rules"), ADMINS),
     ("/admin/imports", mark("Imports"), ADMINS),
+    ("/admin/webhooks", mark("Webhooks"), ADMINS),
     ("/admin/trail", mark("Audit trail"), READERS),
 )
 LEVELS = {

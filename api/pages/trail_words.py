@@ -77,6 +77,9 @@ ACTIONS = {
     "read_token.revoke": mark("Token for a program revoked"),
     "shift_feed.renew": mark("Address of a calendar made"),
     "shift_feed.end": mark("Address of a calendar taken away"),
+    "webhook.add": mark("Webhook added"),
+    "webhook.remove": mark("Webhook removed"),
+    "webhook.again": mark("Message of a webhook sent again"),
     "record.correct": mark("Record corrected"),
     "record.complete": mark("Record completed by a late check-out"),
     "redemption.make": mark("Redeemed for a member"),
@@ -95,6 +98,7 @@ KINDS = {
     "punch": mark("Scan"),
     "record": mark("Service record"),
     "fulfilment": mark("Hand-over"),
+    "webhook": mark("Webhook"),
 }
 FIELDS = {
     "absorbed_id": mark("Taken over from"),
@@ -111,6 +115,7 @@ FIELDS = {
     "description_zh": mark("Description in Chinese"),
     "door_code_id": mark("Code for the door"),
     "ends_at": mark("Until"),
+    "events": mark("What it is told"),
     "expires_at": mark("Until"),
     "format": mark("Kind of file"),
     "fund_id": mark("Fund"),
@@ -159,6 +164,7 @@ FIELDS = {
     "station_id": mark("Station"),
     "stock": mark("Pieces in stock"),
     "token_id": mark("Number of the token"),
+    "url": mark("Address"),
     "transfer_id": mark("Ledger number"),
 }
 STATES = {

@@ -32,6 +32,7 @@ from api.rest import (
     shifts,
     statement,
     stations,
+    webhooks,
 )
 
 handlers = [
@@ -65,5 +66,6 @@ handlers = [
     *roles.handlers,
     *regions.handlers,
     *funds.handlers,
+    *webhooks.handlers,
     *reference.handlers,
 ]

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from sqlalchemy import insert
 
 from api import guards
 from api.pages import trail_words
 from tests.api.people import Person, Town
+from timebank.tables import webhook, webhook_message
 
 ROOT = "/api/v1"
 # Commands that change nothing.
@@ -128,6 +130,14 @@ CASES = {
     ),
     "POST /api/v1/funds": made("fund.add", lambda to: {**NAMES, "region_id": to["region_id"]}, "name_zh", "region_id"),
     "POST /api/v1/funds/{fund_id}/fillings": made("fund.fill", lambda to: {"points": 9}, "points", "transfer_id"),
+    "POST /api/v1/webhooks": made(
+        "webhook.add",
+        lambda to: {"url": "https://hook.example.org/", "region_id": to["region_id"], "events": ["shift.planned"]},
+        "url",
+        "events",
+    ),
+    "POST /api/v1/webhook-messages/{message_id}/sending": changed("webhook.again", lambda to: {}, "state"),
+    "POST /api/v1/webhooks/{webhook_id}/removal": Case("webhook.remove", lambda to: {}, {"url", "events"}, set()),
     "POST /api/v1/members/{member_id}/erasure-request": made("erasure.ask", lambda to: {}),
     "POST /api/v1/members/{member_id}/erasure-withdrawal": made("erasure.withdraw", lambda to: {}),
     # The last one: nothing of the member is left to look at, and it takes another administrator than who asked.
@@ -160,8 +170,35 @@ async def things(town: Town) -> dict[str, Any]:
         "grant_id": str(grant_id),
         "member_id": str(await town.join("林一")),
         "absorbed_id": str(await town.join("林二")),
+        **await dead_message(town),
         "rules": {**versions[0]["rules"], "daily_cap_minutes": 333},
     }
+
+
+async def dead_message(town: Town) -> dict[str, str]:
+    """A webhook, and a message of it that nobody took."""
+    city, hook_id, message_id = town.city, town.city.new_id(), town.city.new_id()
+    async with town.bank.engine.begin() as connection:
+        facts = {"book_id": city.book_id, "added_by": city.manager_id, "added_at": city.now}
+        await connection.execute(
+            insert(webhook).values(
+                **facts, id=hook_id, region_id=city.community_id, url="https://x.example.org/", events=["shift.planned"]
+            )
+        )
+        await connection.execute(
+            insert(webhook_message).values(
+                book_id=city.book_id,
+                id=message_id,
+                webhook_id=hook_id,
+                event="shift.planned",
+                subject_id=city.new_id(),
+                at=city.now,
+                state="dead",
+                tries=8,
+                due_at=city.now,
+            )
+        )
+    return {"webhook_id": str(hook_id), "message_id": str(message_id)}
 
 
 def commands() -> list[str]:

@@ -41,6 +41,7 @@ PAGES = (
     "/admin/rewards",
     "/admin/policy",
     "/admin/trail",
+    "/admin/webhooks",
 )
 # Lists that one page holds side by side, each with its own place in it.
 SIDE_BY_SIDE = {"/queue": {"after", "questions", "scans"}, "/stations/{number}": {"people", "shifts"}}
@@ -69,6 +70,8 @@ async def all_of_it(town: Town) -> tuple[Person, dict[str, Any]]:
                 now=city.now,
                 actor_id=None,
             )
+    hook = {"id": boss.new_id(), "region_id": str(city.region_id), "url": "https://hook.example.org/"}
+    assert (await boss.send(f"{ROOT}/webhooks", {**hook, "events": ["shift.planned"]})).status_code == 201
     things = {"number": city.station.number, "region": city.region_id, "fund": city.fund_id, "station": city.station.id}
     manager, other = await town.member(city.manager_id), await town.volunteer("林一")
     for person in (boss, other):

@@ -50,6 +50,8 @@ THINGS = {
     "passkey_id": "passkey",
     "account_id": "account",
     "token_id": "token",
+    "webhook_id": "webhook",
+    "message_id": "message",
     "subject_id": "member",
     "code": "code",
 }
@@ -217,8 +219,20 @@ async def foreign(town: Town) -> dict[str, Any]:
         "passkey": await passkey_of(town),
         "account": await account_of(town, volunteer),
         "token": await token_of(town),
+        **await webhook_of(town),
         "code": "12345678",
     }
+
+
+async def webhook_of(town: Town) -> dict[str, str]:
+    """A webhook of the first district, and a message of it."""
+    boss = await town.with_role("admin")
+    body = {"id": boss.new_id(), "region_id": str(town.city.district_id), "url": "https://hook.example.org/"}
+    answer = await boss.send("/api/v1/webhooks", {**body, "events": ["shift.planned"]})
+    assert answer.status_code == 201, answer.text
+    await planned(town)
+    (message,) = (await boss.get("/api/v1/webhook-messages")).json()["messages"]
+    return {"webhook": str(body["id"]), "message": message["id"]}
 
 
 async def token_of(town: Town) -> str:

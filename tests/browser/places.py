@@ -95,6 +95,7 @@ PAGES: dict[str | None, list[str | Led]] = {
         "/admin/policy/new",
         "/admin/imports",
         "/admin/trail",
+        "/admin/webhooks",
         "/queue",
     ],
     "auditor": ["/", "/admin", "/admin/trail"],

@@ -41,6 +41,8 @@ PASSING = {
     "reward_place",
     "session",
     "shift_feed",
+    "webhook",
+    "webhook_message",
 }
 LEDGER = ("account", "book", "checkpoint", "leaf", "transfer")
 FUNCTIONS = {"create_book", "open_accounts", "close_accounts", "post"}

@@ -46,13 +46,16 @@ from timebank.tables.service import (
     record,
 )
 from timebank.tables.signing_in import outside_account, outside_errand, passkey, passkey_challenge
+from timebank.tables.told import EVENTS, MESSAGE_STATES, webhook, webhook_message
 from timebank.tables.trail import audit_entry, command
 
 __all__ = [
     "CONSENT_PURPOSES",
+    "EVENTS",
     "GRADES",
     "IMPORT_KINDS",
     "LEVELS",
+    "MESSAGE_STATES",
     "PERIODS",
     "READ_SCOPES",
     "RECORD_STATES",
@@ -110,4 +113,6 @@ __all__ = [
     "shift",
     "shift_feed",
     "station",
+    "webhook",
+    "webhook_message",
 ]
