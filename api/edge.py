@@ -4,6 +4,8 @@ Every answer has a request id, a log line and the security headers; every failur
 host that is not ours goes no further.
 """
 
+import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -33,6 +35,9 @@ NO_STORE = (b"cache-control", b"no-store")
 # What is the same for everybody: nobody is looked up, no cookie is set.
 IMPERSONAL = ("/static/", "/health/", "/metrics", "/offline", "/service-worker.js")
 PATH_LIMIT = 2000
+# How much of a body that nobody wants is read before the answer, and for how long at most.
+LEFT_BYTES = 16 * 2**20
+LEFT_SECONDS = 5
 
 Observe = Callable[[str, str, int, float], None]
 
@@ -64,23 +69,25 @@ class Edge:
         scope["state"]["request_id"] = request_id
         scope["auth"] = visitor
         status = 0
+        body = Body(receive, ended=scope["method"] in ("GET", "HEAD"))
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 complete(message, visitor, request_id)
+                await body.leave()
             await send(message)
 
         try:
             visitor = await self.admit(scope, headers, bank, visitor)
             scope["auth"] = visitor
-            await self.app(scope, receive, answer)
+            await self.app(scope, body.receive, answer)
         except Exception as error:
             if status:
                 log.error("answer_broken", request_id=request_id, exc_info=error)
                 raise
-            await refuse(scope, receive, answer, error)
+            await refuse(scope, body.receive, answer, error)
         finally:
             seconds = time.perf_counter() - started_at
             route = route_of(scope)
@@ -112,6 +119,33 @@ class Edge:
         return await recognise(
             bank, visitor.arrival, cookies, keep_browser=not path.startswith(PROGRAM_PATHS) or path == "/api/v1/tickets"
         )
+
+
+class Body:
+    """What a request brings.
+
+    Who is answered before the whole of it has been read, because it is too large or the sender may not, is hung up on
+    by the server: the answer may be lost on the way, and the sender sees no more than a broken connection. So the rest
+    is read and thrown away first, up to what a network carries in a moment.
+    """
+
+    def __init__(self, receive: Receive, ended: bool) -> None:
+        self.source = receive
+        self.ended = ended
+
+    async def receive(self) -> Any:
+        """The next part, as the app asks for it."""
+        message = await self.source()
+        self.ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def leave(self) -> None:
+        """Read on to the end, to the limit, or until the time is over, whichever comes first."""
+        left = LEFT_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_SECONDS):
+                while not self.ended and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
 
 
 def cookies_of(scope: HTTPScope) -> dict[str, str]:

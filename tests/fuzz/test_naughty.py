@@ -167,6 +167,14 @@ def test_every_field_of_every_form(role: str, service: Service, senders: dict[st
     assert seen
 
 
+@pytest.mark.parametrize("size", [300_000, 3_000_000])
+def test_who_sends_too_much_is_told_so_each_time(service: Service, size: int) -> None:
+    headers = {"Origin": service.address}
+    with httpx.Client(base_url=service.address, headers=headers, timeout=SECONDS) as client:
+        answers = [client.post("/sign-in/code", data={"phone": "1" * size}) for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {413}
+
+
 def fill(client: httpx.Client, action: str, form: dict[str, Any]) -> None:
     """Send a form once for each of its fields and each text."""
     for name in dict.fromkeys(form["open"]):
