@@ -13,7 +13,7 @@ from litestar.types import HTTPScope
 
 from api import credentials, reading
 from api.auth import visitor_of
-from api.guards import ACCESS, UPLOADS, Access
+from api.guards import ACCESS, HELPED, UPLOADS, Access
 from api.problems import Problem
 from api.state import bank_of
 from timebank.passkeys import PasskeyNeeded
@@ -50,6 +50,7 @@ async def admit(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHand
             await credentials.admit(connection)
             return
         check_access(connection, access)
+        check_helper(connection, access, f"{method} {scope['path_template']}")
         if method not in SAFE_METHODS:
             await check_token(connection)
 
@@ -78,6 +79,13 @@ def check_access(connection: ASGIConnection[Any, Any, Any, Any], access: Access)
         needed = bank_of(connection).settings.require_passkey and not access.before_passkey
         if needed and not visitor.session.by_passkey:
             raise PasskeyNeeded()
+
+
+def check_helper(connection: ASGIConnection[Any, Any, Any, Any], access: Access, route: str) -> None:
+    """Raise `helper_not_allowed` where somebody acts for a member and the route is not one of those for that."""
+    session = visitor_of(connection).session
+    if session is not None and session.helper_id is not None and access.to != "anybody" and route not in HELPED:
+        raise Problem("helper_not_allowed")
 
 
 def check_origin(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
@@ -155,3 +163,5 @@ def refuse_unguarded(app: Litestar) -> None:
         raise Unguarded(f"in the table of guards, but no route: {', '.join(gone)}")
     if strange := [route.path for route in app.routes if not isinstance(route, HTTPRoute)]:
         raise Unguarded(f"only plain routes can be guarded: {', '.join(strange)}")
+    if unknown := sorted(HELPED - set(ACCESS)):
+        raise Unguarded(f"open to helpers, but not in the table of guards: {', '.join(unknown)}")

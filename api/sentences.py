@@ -251,6 +251,19 @@ SENTENCES: dict[str, Sentence] = {
         "不能为自己或家人办理，请由站点的其他人办理。",
         "Nobody does this for themselves or their household: somebody else at the station does.",
     ),
+    "helper_not_allowed": Sentence(
+        403,
+        "代办人不能进行此操作，须由本人办理。",
+        "A helper does not do this: the member does it themselves.",
+    ),
+    "helper_points": Sentence(
+        409,
+        "超过代办人每天可为成员兑换的积分上限。",
+        "This is more than helpers may redeem for a member in one day.",
+    ),
+    "helpers_full": Sentence(
+        409, "代办人或被代办的成员已达上限。", "There are as many helpers, or as many who are helped, as there may be."
+    ),
     "undo_too_late": Sentence(
         409, "核销已超过 10 分钟，不能撤销。", "This was handed over more than ten minutes ago and stays so."
     ),

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import private, records, texts
+from timebank import helpers, private, records, texts
 from timebank.commands import Answer, settle
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import Invalid
@@ -27,16 +27,18 @@ QUESTION, ANSWER = "inquiry question", "inquiry answer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A volunteer's question about one of their records; its id becomes the inquiry's."""
+    """A volunteer's question about one of their records; its id becomes the inquiry's. `by_id`: a helper who asks."""
 
     id: UUID
     actor_id: UUID
     record_id: UUID
     question: str
+    by_id: UUID | None = None
 
     def content(self) -> tuple[object, ...]:
-        """What the volunteer wrote."""
-        return (self.record_id, self.question)
+        """What was written."""
+        written = (self.record_id, self.question)
+        return written if self.by_id is None else (*written, self.by_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +60,8 @@ async def ask(
 ) -> list[Answer]:
     """Ask about records. `ok` carries `inquiry_id` and `record_id`.
 
-    Refused: `not_found` (also somebody else's record), `invalid` (question), `inquiry_open` (the last question about
-    this record has no answer yet), `id_reused`.
+    Refused: `helper_not_allowed`, `not_found` (also somebody else's record), `invalid` (question), `inquiry_open` (the
+    last question about this record has no answer yet), `id_reused`.
     """
 
     async def decide(fresh: list[Ask]) -> list[Answer]:
@@ -70,6 +72,8 @@ async def ask(
 
 async def ask_one(connection: AsyncConnection, book_id: int, command: Ask, now: datetime, keys: Keys) -> Answer:
     """One question, under the lock of its record."""
+    if helpers.pairs([command]) - await helpers.pairs_in_force(connection, book_id, helpers.pairs([command]), now):
+        return Answer("helper_not_allowed")
     try:
         question = texts.lines("question", command.question, TEXT_LIMIT)
     except Invalid as error:
@@ -93,6 +97,9 @@ async def ask_one(connection: AsyncConnection, book_id: int, command: Ask, now: 
             state="open",
         )
     )
+    if command.by_id is not None:
+        facts = {"record_id": str(command.record_id)}
+        await helpers.write(connection, book_id, "inquiry.ask", command.actor_id, command.by_id, now, facts)
     return Answer("ok", {"inquiry_id": str(command.id), "record_id": str(command.record_id)})
 
 

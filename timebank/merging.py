@@ -20,6 +20,7 @@ from timebank.tables import (
     card,
     erasure,
     guardian,
+    helping,
     member,
     outside_account,
     outside_errand,
@@ -57,6 +58,10 @@ KEPT = {
     "fulfilment_undo.clerk_id": "who took it back, under the id they had then",
     "guardian.child_id": "goes over, unless the survivor has the same guardian already",
     "guardian.guardian_id": "goes over, unless the survivor acts for the same child already",
+    "helping.ended_by": "who ended it, under the id they had then",
+    "helping.granted_by": "who granted it, under the id they had then",
+    "helping.helper_id": "ended: whoever is helped chooses anew",
+    "helping.member_id": "ended: the survivor chooses anew",
     "import_run.actor_id": "who imported, under the id they had then",
     "inquiry.answered_by": "who answered, under the id they had then",
     "inquiry.member_id": "sealed under the key of whoever asked; it is found by its record, which goes over",
@@ -200,6 +205,15 @@ async def close(
         .values(revoked_at=now)
     )
     await members.end_sessions(connection, book_id, absorbed.id)
+    await connection.execute(
+        update(helping)
+        .where(
+            helping.c.book_id == book_id,
+            (helping.c.member_id == absorbed.id) | (helping.c.helper_id == absorbed.id),
+            helping.c.ended_at.is_(None),
+        )
+        .values(ended_at=now, ended_by=survivor.id)
+    )
     await connection.execute(
         update(erasure)
         .where(erasure.c.book_id == book_id, erasure.c.member_id == absorbed.id, erasure.c.state == "asked")

@@ -27,6 +27,7 @@ from timebank.tables import (
     correction,
     decision,
     erasure,
+    helping,
     inquiry,
     outside_account,
     punch,
@@ -45,6 +46,10 @@ PLAIN: dict[str, tuple[Table, tuple[str, ...]]] = {
     "cards": (card, ("number", "issued_at", "revoked_at")),
     "certificates": (certificate, ("id", "number", "since", "until", "unit", "issued_at", "issued_by")),
     "erasure_wishes": (erasure, ("asked_by", "asked_at", "state", "ended_at")),
+    "helpers": (
+        helping,
+        ("id", "helper_id", "starts_at", "ends_at", "vouched", "granted_by", "granted_at", "ended_at", "ended_by"),
+    ),
     "outside_accounts": (outside_account, ("id", "issuer", "linked_at", "used_at")),
     "printed_codes": (activation, ("issued_by", "issued_at", "expires_at")),
     "redemptions": (

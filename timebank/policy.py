@@ -15,6 +15,12 @@ from uuid import UUID
 UNDO_WINDOW = timedelta(minutes=10)
 # How long what was redeemed at a desk waits at least: its code is on paper, and whoever holds it has to come again.
 PAPER_HOLD = timedelta(days=7)
+# How many may act for a member at once, for how many somebody may, for how many days one grant is good at most, and how
+# many points helpers may redeem for a member in one local day, all of them together.
+HELPERS_LIMIT = 3
+HELPED_LIMIT = 12
+HELPING_DAYS = 366
+HELPER_DAY_POINTS = 200
 # Of the queue: checkin.md's list, and behind it what the protocol itself leaves to a person.
 HOLD_ORDER = (
     "overlap",

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, any_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import codes, policy, purses, rewards, spending, trail
+from timebank import codes, helpers, policy, purses, rewards, spending, trail
 from timebank.clock import local_day
 from timebank.commands import Answer, settle
 from timebank.rows import insert_rows
@@ -29,7 +29,7 @@ DRAWS = 8
 class Redeem:
     """Exchange points for one reward; the redemption gets the command's id.
 
-    `actor_id` is whose points they are. `by_id` redeems for that member, at the desk of `station_id`.
+    `actor_id` is whose points they are. `by_id` redeems for that member: at the desk of `station_id`, or as a helper.
     """
 
     id: UUID
@@ -42,18 +42,24 @@ class Redeem:
         """What was chosen."""
         return (self.reward_id,) if self.by_id is None else (self.reward_id, self.by_id, self.station_id)
 
+    @property
+    def is_helpers(self) -> bool:
+        """Whether a helper redeems, and nobody at a desk."""
+        return self.by_id is not None and self.station_id is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """Give a held redemption back; only the member who redeemed."""
+    """Give a held redemption back; only the member whose it is, or a helper, `by_id`."""
 
     id: UUID
     actor_id: UUID
     redemption_id: UUID
+    by_id: UUID | None = None
 
     def content(self) -> tuple[object, ...]:
-        """What the member chose."""
-        return (self.redemption_id,)
+        """What was chosen."""
+        return (self.redemption_id,) if self.by_id is None else (self.redemption_id, self.by_id)
 
 
 async def redeem(
@@ -63,8 +69,8 @@ async def redeem(
 
     `ok` carries `redemption_id`, `number`, `digits`, `points`, `expires_at`.
 
-    Refused: `member_suspended`, `not_found`, `reward_closed`, `limit_reached`, `out_of_stock`, `points_short`,
-    `id_reused`. `secret` is the key that numbers and digits are drawn by.
+    Refused: `helper_not_allowed`, `member_suspended`, `not_found`, `helper_points`, `reward_closed`, `limit_reached`,
+    `out_of_stock`, `points_short`, `id_reused`. `secret` is the key that numbers and digits are drawn by.
     """
 
     async def decide(fresh: list[Redeem]) -> list[Answer]:
@@ -111,6 +117,9 @@ class Sitting:
     # Of the limit's period.
     redeemed: Counter[tuple[UUID, UUID]]
     purses: dict[UUID, dict[UUID, purses.Purse]]
+    # (member, helper) who may act now, and what helpers redeemed for each member today.
+    helping: set[tuple[UUID, UUID]]
+    helped_points: Counter[UUID]
     redemptions: list[dict[str, Any]] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
 
@@ -145,6 +154,7 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Rede
         .where(member.c.book_id == book_id, member.c.id.in_(member_ids), reward.c.id.in_(reward_ids))
     )
     zone = await purses.time_zone(connection, book_id)
+    by_helpers = helpers.pairs([command for command in commands if command.is_helpers])
     counted = await connection.execute(
         select(redemption.c.member_id, redemption.c.reward_id, func.count())
         .join_from(
@@ -172,6 +182,8 @@ async def sit(connection: AsyncConnection, book_id: int, commands: Sequence[Rede
         stock={row.id: row.stock for row in chosen.values()},
         redeemed=Counter({(member_id, reward_id): times for member_id, reward_id, times in counted}),
         purses=valid,
+        helping=await helpers.pairs_in_force(connection, book_id, by_helpers, now),
+        helped_points=await helpers.redeemed_today(connection, book_id, by_helpers, now, zone),
     )
 
 
@@ -179,10 +191,15 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
     """Walk one redemption; the code of its refusal, or None and it is made."""
     row = sitting.rewards.get(command.reward_id)
     asked = (command.actor_id, command.reward_id)
+    if command.is_helpers and (command.actor_id, command.by_id) not in sitting.helping:
+        return "helper_not_allowed"
     if sitting.states.get(command.actor_id) != "active":
         return "member_suspended"
     if row is None or asked not in sitting.offered:
         return "not_found"
+    helped = sitting.helped_points[command.actor_id] + row.price_points
+    if command.is_helpers and helped > policy.HELPER_DAY_POINTS:
+        return "helper_points"
     if row.state != "open" or row.starts_at > sitting.now or (row.ends_at is not None and row.ends_at <= sitting.now):
         return "reward_closed"
     if row.limit_pieces is not None and sitting.redeemed[asked] >= row.limit_pieces:
@@ -198,6 +215,8 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
         sitting.parts.append(spending.part(command.id, purse_id, points))
     sitting.stock[row.id] -= 1
     sitting.redeemed[asked] += 1
+    if command.is_helpers:
+        sitting.helped_points[command.actor_id] = helped
     at_once = row.kind == "honour" and row.id not in sitting.placed
     hold = timedelta(minutes=row.hold_minutes)
     if command.station_id is not None:
@@ -217,6 +236,7 @@ def choose(sitting: Sitting, command: Redeem) -> str | None:
             "ended_at": sitting.now if at_once else None,
             "ended_by": command.actor_id if at_once else None,
             "made_by": command.by_id,
+            "by_helper": command.is_helpers,
         }
     )
     return None
@@ -313,8 +333,8 @@ def taken(redemptions: Iterable[dict[str, Any]]) -> Counter[UUID]:
 async def cancel(connection: AsyncConnection, book_id: int, commands: Sequence[Cancel], now: datetime) -> list[Answer]:
     """Give held points back to their purses, and the piece to the stock. `ok` carries `redemption_id`, `points`.
 
-    Refused: `not_found` (also somebody else's), `already_fulfilled`, `already_cancelled`, `redemption_timed_out`,
-    `id_reused`.
+    Refused: `helper_not_allowed`, `not_found` (also somebody else's), `already_fulfilled`, `already_cancelled`,
+    `redemption_timed_out`, `id_reused`.
     """
 
     async def decide(fresh: list[Cancel]) -> list[Answer]:
@@ -322,16 +342,27 @@ async def cancel(connection: AsyncConnection, book_id: int, commands: Sequence[C
         rows = await lock(
             connection, select(redemption).where(redemption.c.book_id == book_id, redemption.c.id.in_(ids))
         )
+        allowed = await helpers.pairs_in_force(connection, book_id, helpers.pairs(fresh), now)
         ended: dict[UUID, dict[str, Any]] = {}
         answers = []
         for command in fresh:
             row = rows.get(command.redemption_id)
-            if row is None or row.member_id != command.actor_id:
+            if command.by_id is not None and (command.actor_id, command.by_id) not in allowed:
+                answers.append(Answer("helper_not_allowed"))
+            elif row is None or row.member_id != command.actor_id:
                 answers.append(Answer("not_found"))
             elif (state := ended.get(row.id, {}).get("state", row.state)) != "held":
                 answers.append(Answer(ENDED[state]))
             else:
-                ended[row.id] = {"state": "cancelled", "ended_by": command.actor_id, "station_id": None}
+                ended[row.id] = {
+                    "state": "cancelled",
+                    "ended_by": command.by_id or command.actor_id,
+                    "station_id": None,
+                }
+                if command.by_id is not None:
+                    facts = {"reward_id": str(row.reward_id), "points": row.points}
+                    who = (command.actor_id, command.by_id)
+                    await helpers.write(connection, book_id, "redemption.cancel", *who, now, facts)
                 answers.append(Answer("ok", {"redemption_id": str(row.id), "points": row.points}))
         await release(connection, book_id, [rows[id_] for id_ in ended], ended, now)
         return answers

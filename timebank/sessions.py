@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, LargeBinary, and_, any_, bindparam, delete, select, update
+from sqlalchemy import ARRAY, DateTime, LargeBinary, and_, any_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -27,7 +27,7 @@ from timebank.keys import Keys
 from timebank.limits import Limit
 from timebank.rows import Query
 from timebank.sms import Sender
-from timebank.tables import activation, member, phone_code, role_grant, session
+from timebank.tables import activation, helping, member, phone_code, role_grant, session
 
 IDLE = timedelta(days=14)
 LONGEST = timedelta(days=30)
@@ -53,7 +53,11 @@ class SignInRefused(BankError):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is signed in. `version` rises with every change of what the member may do."""
+    """Who is signed in. `version` rises with every change of what the member may do.
+
+    Where somebody acts for a member, `member_id` and `state` are that member's, `helper_id` says who it is, and there
+    are no grants: a helper has no role of theirs.
+    """
 
     member_id: UUID
     locale: str
@@ -63,6 +67,12 @@ class Session:
     created_at: datetime
     by_passkey: bool = False
     """Whether a passkey began it."""
+    helper_id: UUID | None = None
+
+    @property
+    def person_id(self) -> UUID:
+        """Who sits before the screen."""
+        return self.helper_id or self.member_id
 
 
 async def sign_in_by_password(
@@ -256,12 +266,16 @@ async def find_all(
     rows = await FIND.rows(connection, book_id=book_id, digests=digests, now=now)
     found: dict[bytes, Session] = {}
     stale: dict[bytes, datetime] = {}
-    for digest, seen_at, created_at, by_passkey, member_id, locale, state, version, *grant in rows:
+    for digest, seen_at, created_at, by_passkey, helped_id, helped_state, *of_member in rows:
+        member_id, locale, state, version, *grant = of_member
         known = found.get(digest)
         grants = known.grants if known else ()
         if grant[0] is not None:
             grants = (*grants, access.Grant(*grant))
-        found[digest] = Session(member_id, locale, state, version, grants, created_at, by_passkey)
+        if helped_id is None:
+            found[digest] = Session(member_id, locale, state, version, grants, created_at, by_passkey)
+        else:
+            found[digest] = Session(helped_id, locale, helped_state, version, (), created_at, helper_id=member_id)
         if now - seen_at >= SEEN_EVERY:
             stale[digest] = min(now + IDLE, created_at + LONGEST)
     for digest, expires_at in stale.items():
@@ -273,6 +287,8 @@ async def find_all(
     return [found.get(digest) for digest in digests]
 
 
+# The member for whom somebody acts.
+helped = member.alias("helped")
 # One row a role, and one for whoever has none.
 FIND = Query(
     select(
@@ -280,6 +296,8 @@ FIND = Query(
         session.c.seen_at,
         session.c.created_at,
         session.c.by_passkey,
+        helped.c.id.label("helped_id"),
+        helped.c.state.label("helped_state"),
         member.c.id,
         member.c.locale,
         member.c.state,
@@ -287,6 +305,25 @@ FIND = Query(
         *access.GRANT_COLUMNS,
     )
     .join_from(session, member, (session.c.book_id == member.c.book_id) & (session.c.member_id == member.c.id))
+    .outerjoin(
+        helping,
+        and_(
+            helping.c.book_id == session.c.book_id,
+            helping.c.id == session.c.helping_id,
+            helping.c.starts_at <= bindparam("now"),
+            helping.c.ends_at > bindparam("now"),
+            helping.c.ended_at.is_(None),
+            member.c.state == "active",
+        ),
+    )
+    .outerjoin(
+        helped,
+        and_(
+            helped.c.book_id == helping.c.book_id,
+            helped.c.id == helping.c.member_id,
+            *(helped.c.state != state for state in members.GONE),
+        ),
+    )
     .outerjoin(
         role_grant,
         and_(
@@ -300,6 +337,8 @@ FIND = Query(
         session.c.token_hash == any_(bindparam("digests", type_=ARRAY(LargeBinary))),
         session.c.expires_at > bindparam("now"),
         *(member.c.state != state for state in members.GONE),
+        # Where somebody may not act for a member any more, their session for that member is over.
+        or_(session.c.helping_id.is_(None), helped.c.id.is_not(None)),
     )
     .order_by(role_grant.c.role, role_grant.c.id)
 )

@@ -73,7 +73,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         open=stay,
         open_minutes=(now - stay.started_at) // timedelta(minutes=1) if stay else 0,
         codes=codes,
-        scans=scans.rows,
+        scans=[] if session.helper_id else scans.rows,
         waiting=waiting,
         questions=questions,
         asks_for_passkey=asked,
@@ -216,7 +216,7 @@ async def choose_language(request: AnyRequest) -> Redirect:
     session = visitor_of(request).session
     if session is not None:
         async with bank.engine.begin() as connection:
-            await sessions.set_locale(connection, bank.book_id, session.member_id, tag)
+            await sessions.set_locale(connection, bank.book_id, session.person_id, tag)
     answer = go(inside(form.text("next")))
     answer.set_cookie(COOKIE, tag, max_age=YEAR_SECONDS, path="/", httponly=True, samesite="lax")
     return answer

@@ -24,7 +24,8 @@ SHARED = sorted(name for name in FILES if name.startswith("chunk-"))
 async def outbox(request: AnyRequest) -> Response[bytes]:
     """Who this browser is signed in as, and what its writes carry: a page that was kept cannot know."""
     visitor = visitor_of(request)
-    member_id = str(visitor.session.member_id) if visitor.session else None
+    # A helper sends no scans, neither their own nor the member's: they wait.
+    member_id = str(visitor.session.member_id) if visitor.session and not visitor.session.helper_id else None
     body = {"member_id": member_id, "csrf": visitor.csrf}
     return Response(msgspec.json.encode(body), media_type=MediaType.JSON)
 

@@ -79,6 +79,8 @@ class Frame:
     now_milliseconds: int
     demo_time: datetime | None
     member_id: UUID | None
+    """Whose scans this browser may send; nobody's while a helper acts for a member."""
+    helped: str | None
     worker: str
 
 
@@ -155,7 +157,8 @@ def frame(request: AnyRequest, way: str) -> Frame:
         today=spoken.to_day(now),
         now_milliseconds=int(now.timestamp() * 1000),
         demo_time=now if bank.settings.demo else None,
-        member_id=visitor.session.member_id if visitor.session else None,
+        member_id=visitor.session.member_id if visitor.session and not visitor.helped_name else None,
+        helped=visitor.helped_name,
         worker=f"/service-worker.js?language={spoken.tag}&size={size}&version={build_digest()}",
     )
 

@@ -3,6 +3,7 @@
 The card stands in each form of the page, so that a card that is scanned in another tab meanwhile changes nothing here.
 """
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,17 +12,27 @@ from litestar.params import FromPath, FromQuery
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import qr
+from api.language import mark
 from api.pages.desk import refused, station_at, told
 from api.pages.forms import Form, as_uuid
+from api.pages.helpers import USUAL_DAYS, end_of_day
 from api.pages.page import AnyRequest, Shown, answer_to, holds_role, member, show, shown, speaker
 from api.pages.scanned import keep, kept
 from api.paper import press, slip
+from api.problems import Problem
+from api.rest.helpers import assigned
 from api.state import bank_of
 from api.vouching import card_punch, redeem_with_card
-from timebank import cards, catalogue, desk, explain, members, pins, records
+from timebank import cards, catalogue, desk, explain, helpers, members, pins, records
 from timebank.counter import COUNTER_ROLES
 from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
+
+DONE = {
+    "pin": mark("The PIN counts from now on."),
+    "helper": mark("The helper may act for this member from now on."),
+    "ended": mark("It is over. Nobody acts by it any more."),
+}
 
 
 @get("/stations/{number:int}/person")
@@ -39,8 +50,8 @@ async def person(
         notice = told(request, await answer_to(connection, bank, session.member_id, as_uuid(answer)))
         if code and as_uuid(redeemed):
             notice, made = await redemption_told(request, connection, code, as_uuid(redeemed))
-    if done == "pin":
-        notice = Shown(False, spoken.gettext("Done"), spoken.gettext("The PIN counts from now on."))
+    if words := DONE.get(done or ""):
+        notice = Shown(False, spoken.gettext("Done"), spoken.gettext(words))
     return await person_page(request, number, code, notice, made=made)
 
 
@@ -102,6 +113,7 @@ async def person_page(
         if made
         else None,
         hands_over=holds_role(member(request), *COUNTER_ROLES),
+        usual=(spoken.to_day(bank.clock()) + timedelta(days=USUAL_DAYS)).isoformat(),
         new_id=lambda: uuid7(bank.clock()),
     )
 
@@ -123,6 +135,8 @@ async def facts(request: AnyRequest, code: str) -> dict[str, Any]:
             "balance": None,
             "offers": [],
             "own": False,
+            "helpers": [],
+            "names": {},
         }
         try:
             found["balance"] = await desk.balance(
@@ -140,6 +154,10 @@ async def facts(request: AnyRequest, code: str) -> dict[str, Any]:
             zone=bank.settings.time_zone,
             now=now,
         )
+        rows = await helpers.of(connection, bank.book_id, holder_id, now)
+        found["helpers"] = [row for row in rows if row.member_id == holder_id]
+        ids = {row.helper_id for row in found["helpers"]}
+        found["names"] = await members.names(connection, bank.book_id, bank.keys, ids)
     return {**found, "offers": [offer.reward for offer in offers if offer.refusal is None]}
 
 
@@ -214,6 +232,37 @@ async def redeem(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     return keep(request, "card", code, f"/stations/{number}/person", redeemed=id)
 
 
+@post("/stations/{number:int}/person/helpers", status_code=303)
+async def assign_helper(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
+    """Somebody may act for the person from now on, who shows the card and may type the PIN."""
+    form = await Form.of(request)
+    await station_at(request, number)
+    code = form.text("code")
+    try:
+        await assigned(
+            request,
+            id=form.uuid("id"),
+            code=code,
+            pin=form.text("pin") or None,
+            helper=form.text("helper"),
+            ends_at=end_of_day(request, form, "ends_on"),
+        )
+    except (BankError, Problem) as error:
+        title = speaker(request).gettext("No helper was named")
+        return await person_page(request, number, code, refused(request, error, title), status=422)
+    return keep(request, "card", code, f"/stations/{number}/person", done="helper")
+
+
+@post("/stations/{number:int}/person/helpers/{helping_id:uuid}/end", status_code=303)
+async def end_helper(request: AnyRequest, number: FromPath[int], helping_id: FromPath[UUID]) -> Response[Any]:
+    """A helper of the person is none any more."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    await station_at(request, number)
+    async with bank.engine.begin() as connection:
+        await helpers.end(connection, bank.book_id, helping_id, actor_id=session.member_id, now=bank.clock())
+    return keep(request, "card", form.text("code"), f"/stations/{number}/person", done="ended")
+
+
 @get("/stations/{number:int}/redemptions/{redemption_id:uuid}/slip.pdf")
 async def code_slip(request: AnyRequest, number: FromPath[int], redemption_id: FromPath[UUID]) -> Response[Any]:
     """What was redeemed at this desk, for who has no phone: what they have now, and the code to collect with."""
@@ -228,4 +277,4 @@ async def code_slip(request: AnyRequest, number: FromPath[int], redemption_id: F
     return await press.printed("slip", {**data, "collect": slip.collect(bank, spoken, row, places)}, "slip")
 
 
-handlers = [person, scan_person, come_or_go, choose_pin, redeem, code_slip]
+handlers = [person, scan_person, come_or_go, choose_pin, redeem, assign_helper, end_helper, code_slip]

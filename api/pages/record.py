@@ -53,7 +53,13 @@ async def my_record(
 async def ask(request: AnyRequest, record_id: FromPath[UUID]) -> Response[Any]:
     """Ask about a record of one's own."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
-    command = Ask(id=form.uuid("id"), actor_id=session.member_id, record_id=record_id, question=form.text("question"))
+    command = Ask(
+        id=form.uuid("id"),
+        actor_id=session.member_id,
+        record_id=record_id,
+        question=form.text("question"),
+        by_id=session.helper_id,
+    )
     await bank.commits.ask.submit(command)
     return go(f"/records/{record_id}", answer=command.id)
 

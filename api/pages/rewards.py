@@ -102,7 +102,9 @@ async def redeem(request: AnyRequest, reward_id: FromPath[UUID]) -> Response[Any
     """Redeem a reward: the points are held, and the code is shown."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     id = form.uuid("id")
-    answer = await bank.commits.redeem.submit(Redeem(id=id, actor_id=session.member_id, reward_id=reward_id))
+    answer = await bank.commits.redeem.submit(
+        Redeem(id=id, actor_id=session.member_id, reward_id=reward_id, by_id=session.helper_id)
+    )
     if answer.refused:
         return go(f"/rewards/{reward_id}", answer=id)
     return go(f"/codes/{answer.data['redemption_id']}", answer=id)
@@ -177,7 +179,9 @@ async def cancel(request: AnyRequest, redemption_id: FromPath[UUID]) -> Response
     """Give a redemption up, and get the points back."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     id = form.uuid("id")
-    await bank.commits.cancel.submit(Cancel(id=id, actor_id=session.member_id, redemption_id=redemption_id))
+    await bank.commits.cancel.submit(
+        Cancel(id=id, actor_id=session.member_id, redemption_id=redemption_id, by_id=session.helper_id)
+    )
     return go(f"/codes/{redemption_id}", answer=id)
 
 

@@ -83,6 +83,12 @@ ACTIONS = {
     "record.correct": mark("Record corrected"),
     "record.complete": mark("Record completed by a late check-out"),
     "redemption.make": mark("Redeemed for a member"),
+    "redemption.cancel": mark("Redemption given up for a member"),
+    "inquiry.ask": mark("Asked about a record for a member"),
+    "helping.grant": mark("Helper named"),
+    "helping.end": mark("Helper ended"),
+    "helping.act": mark("Helper begins to act for a member"),
+    "helping.stop": mark("Helper stops acting for a member"),
     "fulfilment.undo": mark("Hand-over undone"),
 }
 KINDS = {
@@ -121,6 +127,7 @@ FIELDS = {
     "fund_id": mark("Fund"),
     "grant_id": mark("Number of the role"),
     "grace_minutes": mark("Grace in minutes"),
+    "helper_id": mark("Helper"),
     "hold_minutes": mark("Minutes until it is put back"),
     "household_id": mark("Household"),
     "kind": mark("Kind"),
@@ -149,6 +156,7 @@ FIELDS = {
     "position": mark("Place in the list"),
     "price_points": mark("Price in points"),
     "rate_points_per_hour": mark("Points for an hour, by service"),
+    "record_id": mark("Service record"),
     "records": mark("Records"),
     "reward_id": mark("Reward"),
     "redemptions": mark("Redemptions"),

@@ -107,15 +107,20 @@ async def my_record(request: AnyRequest, record_id: FromPath[UUID]) -> Response[
     return give(OwnRecord(record=shaped(row, Record), punches=punches, history=history, inquiries=asked))
 
 
-@writing("/inquiries", Operation(CommandAnswer, Question, 201, ("not_found", "inquiry_open", "id_reused")))
+@writing(
+    "/inquiries",
+    Operation(CommandAnswer, Question, 201, ("helper_not_allowed", "not_found", "inquiry_open", "id_reused")),
+)
 async def ask(request: AnyRequest) -> Response[Any]:
     """Ask about a record of one's own. One question at a time. `data`: `inquiry_id`, `record_id`."""
     body = await body_of(request, Question)
+    session = member_of(request)
     command = Ask(
         id=command_id(body.id),
-        actor_id=member_of(request).member_id,
+        actor_id=session.member_id,
         record_id=body.record_id,
         question=body.question,
+        by_id=session.helper_id,
     )
     return settled(command.id, await bank_of(request).commits.ask.submit(command))
 

@@ -34,6 +34,8 @@ from timebank.rewards import KINDS
 from timebank.tables import REDEMPTION_STATES
 
 REDEEM_REFUSALS = (
+    "helper_not_allowed",
+    "helper_points",
     "not_found",
     "reward_closed",
     "out_of_stock",
@@ -221,7 +223,10 @@ async def redeem(request: AnyRequest) -> Response[Any]:
     An honour without places is fulfilled at once. `data`: `redemption_id`, `number`, `digits`, `points`, `expires_at`.
     """
     body = await body_of(request, Wish)
-    command = Redeem(id=command_id(body.id), actor_id=member_of(request).member_id, reward_id=body.reward_id)
+    session = member_of(request)
+    command = Redeem(
+        id=command_id(body.id), actor_id=session.member_id, reward_id=body.reward_id, by_id=session.helper_id
+    )
     return settled(command.id, await bank_of(request).commits.redeem.submit(command))
 
 
@@ -231,13 +236,23 @@ async def redeem(request: AnyRequest) -> Response[Any]:
         CommandAnswer,
         Cancellation,
         201,
-        ("not_found", "already_fulfilled", "already_cancelled", "redemption_timed_out", "id_reused"),
+        (
+            "helper_not_allowed",
+            "not_found",
+            "already_fulfilled",
+            "already_cancelled",
+            "redemption_timed_out",
+            "id_reused",
+        ),
     ),
 )
 async def cancel(request: AnyRequest, redemption_id: FromPath[UUID]) -> Response[Any]:
     """Give a redemption up; its points go back where they came from."""
     body = await body_of(request, Cancellation)
-    command = Cancel(id=command_id(body.id), actor_id=member_of(request).member_id, redemption_id=redemption_id)
+    session = member_of(request)
+    command = Cancel(
+        id=command_id(body.id), actor_id=session.member_id, redemption_id=redemption_id, by_id=session.helper_id
+    )
     return settled(command.id, await bank_of(request).commits.cancel.submit(command))
 
 

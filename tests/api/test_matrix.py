@@ -37,6 +37,8 @@ THINGS = {
     "absorbed_id": "member",
     "child_id": "member",
     "household_of": "member",
+    "helper_id": "member",
+    "helping_id": "helping",
     "record_id": "record",
     "reward_id": "reward",
     "redemption_id": "redemption",
@@ -62,6 +64,7 @@ TEXTS = {
     ("POST /api/v1/tickets", "code"),
     ("POST /api/v1/check-ins", "code"),
     ("POST /api/v1/check-outs", "code"),
+    ("POST /api/v1/stations/{number}/helpers", "code"),
     ("POST /api/v1/stations/{number}/pins", "code"),
     ("POST /api/v1/stations/{number}/redemptions", "code"),
     ("POST /api/v1/regions", "code"),
@@ -212,6 +215,7 @@ async def foreign(town: Town) -> dict[str, Any]:
         "redemption": await redeemed(town, volunteer, reward),
         "grant": grant,
         "fulfilment": await fulfilled(town, volunteer),
+        "helping": await helped(town, volunteer),
         "inquiry": await asked(volunteer, record),
         "punch": await astray(town, volunteer),
         "shift": await planned(town),
@@ -268,6 +272,15 @@ async def fulfilled(town: Town, volunteer: Person) -> str:
     code = next(each["code"] for each in held if each["reward_id"] == str(reward))
     command = {"id": clerk.new_id(), "station_id": str(town.city.station.id), "code": code}
     assert (await clerk.send("/api/v1/fulfilments", command)).status_code == 201
+    return str(command["id"])
+
+
+async def helped(town: Town, volunteer: Person) -> str:
+    """Somebody may act for the volunteer."""
+    helper = await town.volunteer("邻居")
+    card = (await helper.send("/api/v1/card", {"id": helper.new_id()})).json()["code"]
+    command = {"id": volunteer.new_id(), "card": card, "ends_at": (town.watch.now + timedelta(days=9)).isoformat()}
+    assert (await volunteer.send("/api/v1/me/helpers", command)).status_code == 201
     return str(command["id"])
 
 

@@ -318,6 +318,7 @@ WITH_CAMERA = (
     "GET /scan",
     "GET /offline",
     "GET /counter",
+    "GET /helpers",
     "GET /stations/{number}",
     "GET /stations/{number}/person",
     "GET /kiosk",

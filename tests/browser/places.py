@@ -43,6 +43,7 @@ PAGES: dict[str | None, list[str | Led]] = {
         "/card",
         "/privacy",
         "/accounts",
+        "/helpers",
         "/scan",
         "/scan?code=https://elsewhere.example/K/1",
         Led("/K/{station}", "/check-in"),

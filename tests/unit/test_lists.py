@@ -22,6 +22,7 @@ WHOLE = {
     "/api/v1/me/consents": "the few purposes that there are",
     "/api/v1/me/outside-accounts": "the accounts elsewhere of one person, one for each issuer that is set",
     "/api/v1/me/passkeys": "the passkeys of one person, at most ten",
+    "/api/v1/me/helpers": "the helpers of one person and whom they help, who are limited",
     "/api/v1/me/data": "everything about one person, to be taken away",
     "/api/v1/webhooks": "one book has fifty at most",
     "/api/v1/me/read-tokens": "one person has twenty at most",

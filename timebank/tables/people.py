@@ -132,6 +132,34 @@ guardian = Table(
     Index(None, "book_id", "guardian_id"),
 )
 
+# Who may act for a grown-up member, within limits and for a time.
+helping = Table(
+    "helping",
+    metadata,
+    book_key(),
+    id_key(),
+    Column("member_id", Uuid, nullable=False),
+    Column("helper_id", Uuid, nullable=False),
+    moment("starts_at"),
+    moment("ends_at"),
+    # What made it sure that the member wants it: their own session, or at a desk their PIN or their card alone.
+    words("vouched"),
+    Column("granted_by", Uuid, nullable=False),
+    moment("granted_at"),
+    moment("ended_at", nullable=True),
+    Column("ended_by", Uuid),
+    belongs_to("member_id", "member"),
+    belongs_to("helper_id", "member"),
+    belongs_to("granted_by", "member"),
+    belongs_to("ended_by", "member"),
+    CheckConstraint(one_of("vouched", "self", "pin", "card"), name="vouched"),
+    CheckConstraint("member_id <> helper_id", name="somebody_else"),
+    CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+    CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended_by_somebody"),
+    Index(None, "book_id", "member_id"),
+    Index(None, "book_id", "helper_id"),
+)
+
 # A wish that a person be forgotten: their own, or an administrator's. Somebody else carries it out.
 erasure = Table(
     "erasure",
@@ -189,7 +217,10 @@ session = Table(
     moment("expires_at"),
     # Whether a passkey began it: the offices of some banks open to such sessions alone.
     Column("by_passkey", Boolean, nullable=False, server_default=text("false")),
+    # For whom the member acts in it; none: for themselves.
+    Column("helping_id", Uuid),
     belongs_to("member_id", "member"),
+    belongs_to("helping_id", "helping"),
     Index(None, "book_id", "member_id"),
     Index(None, "book_id", "expires_at"),
 )

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     CHAR,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -102,6 +103,8 @@ redemption = Table(
     Column("station_id", Uuid),
     # Who redeemed it for the member; none: the member.
     Column("made_by", Uuid),
+    # Whether that was a helper, and nobody at a desk: helpers have a limit for each day.
+    Column("by_helper", Boolean, nullable=False, server_default=text("false")),
     belongs_to("member_id", "member"),
     belongs_to("reward_id", "reward"),
     belongs_to("station_id", "station"),
