@@ -27,6 +27,7 @@ SUBJECTS = {
     "fonts": ("字体", "fonts"),
     "messages": ("短信", "messages"),
     "sign_in": ("外部登录", "sign-in"),
+    "register": ("实名核验", "register"),
     "database": ("数据库", "database"),
     "schema": ("数据结构", "schema"),
 }
@@ -203,6 +204,13 @@ WORDS: dict[str, Words] = {
         "WeChat at {host} takes no connections.",
         "检查 TIMEBANK_WECHAT_API_URL 和防火墙。",
         "Check TIMEBANK_WECHAT_API_URL and the firewall.",
+    ),
+    "register_reached": Words("实名核验接口 {host} 可以连接。", "The register {host} takes connections."),
+    "register_unreachable": Words(
+        "实名核验接口 {host} 无法连接。",
+        "The register {host} takes no connections.",
+        "检查 TIMEBANK_IDENTITY_URL 和防火墙；去掉这个设置，则只凭管理员当面查看。",
+        "Check TIMEBANK_IDENTITY_URL and the firewall; without the setting, a manager's eyes are enough.",
     ),
     "sms_reached": Words("短信网关 {host} 可以连接。", "The SMS gateway {host} takes connections."),
     "sms_unreachable": Words(

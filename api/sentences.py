@@ -159,6 +159,12 @@ SENTENCES: dict[str, Sentence] = {
         "Nobody here is linked to this account. Sign in by your phone number, then link it on the page My data.",
     ),
     "outside_taken": Sentence(409, "这个账号已关联另一位成员。", "This account is linked to another member."),
+    "identity_mismatch": Sentence(
+        422, "姓名与证件号码不符，请核对后重试。", "Name and number do not go together; compare them with the document."
+    ),
+    "identity_down": Sentence(
+        503, "实名核验接口没有响应，请稍后再试。", "The register of names does not answer; try again later."
+    ),
     "sign_in_again": Sentence(
         403, "为了安全，请重新登录后再操作。", "You signed in too long ago for this; sign in again first."
     ),
@@ -303,6 +309,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "uuid7": ("须为第 7 版 UUID", "it is not a UUID of version 7"),
     "characters": ("含有不可用的字符", "it contains characters that cannot be used"),
     "phone": ("不是有效的电话号码", "it is not a phone number"),
+    "identity": ("不是有效的证件号码", "it is no number of such a document"),
     "mail": ("不是有效的邮箱地址", "it is not a mail address"),
     "code": ("编码格式不正确", "the code does not have the right form"),
     "one_of": ("必须且只能填写其中一项", "exactly one of them must be given"),

@@ -11,11 +11,12 @@ from api.delivering import Deliveries
 from api.recognition import Recognition
 from api.tending import Tending
 from api.watching import Watching
-from timebank import erasure_list, gateways, issuers, membership, retention, sms
+from timebank import erasure_list, gateways, identities, issuers, membership, retention, sms
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import LANES, VERBS, Commits
 from timebank.database import create_engine
 from timebank.errors import NotFound
+from timebank.identities import Register
 from timebank.imports import uploads
 from timebank.jobs import Jobs
 from timebank.keys import Keys, ServedKeys
@@ -46,6 +47,8 @@ class Bank:
     """How many lists are being written into files now."""
     outside: dict[str, Provider] = field(init=False)
     """Who else may say who somebody is, by their names in our addresses."""
+    register: Register | None = field(init=False)
+    """Who is asked whether a name and a document go together."""
     recognition: Recognition = field(init=False)
     watching: Watching = field(init=False)
 
@@ -53,6 +56,7 @@ class Bank:
         # Whoever sends a command is recognised first, whatever crowd of readers has every other connection.
         self.recognition = Recognition(self.committing or self.engine, self.book_id, self.clock)
         self.outside = issuers.chosen(self.settings)
+        self.register = identities.chosen(self.settings)
         self.watching = Watching(self.engine, self.book_id)
 
     @property

@@ -206,6 +206,17 @@ def check_sign_in(settings: Settings) -> list[Finding]:
     return found
 
 
+def check_register(settings: Settings) -> list[Finding]:
+    """Whether the register of names and documents takes connections."""
+    if settings.identity_url is None:
+        return []
+    parts = urlsplit(settings.identity_url)
+    host, port = parts.hostname or "", parts.port or USUAL_PORTS[parts.scheme]
+    reached = is_reached(host, port)
+    code = f"register_{'reached' if reached else 'unreachable'}"
+    return [Finding("register", "ok" if reached else "bad", code, {"host": f"{host}:{port}"})]
+
+
 def is_reached(host: str, port: int) -> bool:
     """Whether something takes connections there. Nothing is said to it."""
     try:
@@ -293,5 +304,6 @@ def check_machine(settings: Settings, now: datetime) -> list[Finding]:
         check_fonts(),
         *check_messages(settings),
         *check_sign_in(settings),
+        *check_register(settings),
         check_copies(settings.data, now),
     ]

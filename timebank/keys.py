@@ -48,6 +48,7 @@ FIXED = (
     "passkey",
     "webhook",
     "outside",
+    "identity",
 )
 PURPOSES = (*ROTATABLE, *FIXED)
 
@@ -174,6 +175,11 @@ class Keys:
     def outside(self) -> bytes:
         """Keys the hash under which members' accounts elsewhere are kept, and what is asked of those who know them."""
         return self.derive("outside")
+
+    @cached_property
+    def identity(self) -> bytes:
+        """Keys the hash by which a document is found that two members have shown."""
+        return self.derive("identity")
 
     @cached_property
     def draw(self) -> bytes:

@@ -22,6 +22,7 @@ from timebank.tables import (
     attempt,
     card,
     decision,
+    identity_check,
     member,
     outside_account,
     outside_errand,
@@ -45,6 +46,20 @@ OWN_ACTIONS = ("member.password", "member.erase")
 HOME_COUNTRY = "CN"
 # Whose row stands for nobody any more.
 GONE = ("erased", "merged")
+
+
+# What is deleted with a person, beside the fields of the member: ways in, and what was seen at a desk.
+FORGOTTEN = (
+    pin,
+    activation,
+    passkey,
+    passkey_challenge,
+    outside_account,
+    outside_errand,
+    identity_check,
+    read_token,
+    shift_feed,
+)
 
 
 class PhoneTaken(BankError):
@@ -302,7 +317,7 @@ async def forget_traces(
     connection: AsyncConnection, book_id: int, member_ids: list[UUID], phone_hash: bytes | None
 ) -> None:
     """Empty what else says something of these members as persons: PINs, tries, phones of scans, words of reasons."""
-    for table in (pin, activation, passkey, passkey_challenge, outside_account, outside_errand, read_token, shift_feed):
+    for table in FORGOTTEN:
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id.in_(member_ids)))
     if phone_hash is not None:
         await connection.execute(

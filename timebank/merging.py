@@ -15,23 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from timebank import access, members, postings, trail
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.tables import (
-    activation,
     attendance,
     card,
     erasure,
     guardian,
     helping,
     member,
-    outside_account,
-    outside_errand,
-    passkey,
-    passkey_challenge,
-    pin,
-    read_token,
     record,
     redemption,
     role_grant,
-    shift_feed,
 )
 
 # What goes over to the survivor, row by row, locked in this order. A test fails for a table that names a member and
@@ -62,7 +54,10 @@ KEPT = {
     "helping.granted_by": "who granted it, under the id they had then",
     "helping.helper_id": "ended: whoever is helped chooses anew",
     "helping.member_id": "ended: the survivor chooses anew",
+    "identity_check.checked_by": "who saw it, under the id they had then",
+    "identity_check.member_id": "dropped: the survivor shows it again",
     "import_run.actor_id": "who imported, under the id they had then",
+    "import_upload.actor_id": "who uploaded it, under the id they had then",
     "inquiry.answered_by": "who answered, under the id they had then",
     "inquiry.member_id": "sealed under the key of whoever asked; it is found by its record, which goes over",
     "member.merged_into": "says where the absorbed member went",
@@ -187,7 +182,7 @@ async def close(
     connection: AsyncConnection, book_id: int, survivor: Row[Any], absorbed: Row[Any], now: datetime
 ) -> None:
     """End the absorbed member: no roles, card, PIN, sessions, no way to sign in; whoever was merged into it follows."""
-    for table in (pin, activation, passkey, passkey_challenge, outside_account, outside_errand, read_token, shift_feed):
+    for table in members.FORGOTTEN:
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == absorbed.id))
     await move_guardians(connection, book_id, survivor.id, absorbed.id)
     await connection.execute(

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Row, Table, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import consents, explain, members, passkeys, pins, private, readings, trail, vault
+from timebank import consents, explain, identities, members, passkeys, pins, private, readings, trail, vault
 from timebank.corrections import PURPOSE as CORRECTION
 from timebank.inquiries import ANSWER, QUESTION
 from timebank.keys import Keys
@@ -94,6 +94,7 @@ async def gathered(
             for each in await consents.standing(connection, book_id, member_id)
         ],
         "balance": await explain.balance(connection, book_id, member_id, now),
+        "identity_check": asdict(seen) if (seen := await identities.of(connection, book_id, keys, member_id)) else None,
         "passkeys": [asdict(each) for each in await passkeys.of(connection, book_id, keys, member_id)],
     }
     for name, (table, columns) in PLAIN.items():

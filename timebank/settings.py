@@ -310,6 +310,16 @@ class Settings:
     wechat_api_url: str = setting(
         "TIMEBANK_WECHAT_API_URL", read_gateway, "https://api.weixin.qq.com", "Where WeChat answers the bank."
     )
+    identity_url: str | None = setting(
+        "TIMEBANK_IDENTITY_URL",
+        read_gateway,
+        None,
+        "A register that is asked, signed, as JSON by POST, whether a name and a document's number go together. "
+        "Without it a manager's eyes are enough.",
+    )
+    identity_key: str | None = setting(
+        "TIMEBANK_IDENTITY_KEY", read_text, None, "The key that signs what it is asked.", secret=True
+    )
     require_passkey: bool = setting(
         "TIMEBANK_REQUIRE_PASSKEY",
         read_switch,
@@ -369,6 +379,7 @@ NEEDED = {
     "oidc_issuer": "oidc_client_id",
     "oidc_client_id": "oidc_client_secret",
     "wechat_app_id": "wechat_app_secret",
+    "identity_url": "identity_key",
 }
 
 

@@ -6,9 +6,10 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromPath
 
+from api.pages import words
 from api.pages.forms import Form, as_uuid
 from api.pages.office import ADMINS, READERS, all_regions, as_id, cursor_of, office, query_of, reader
-from api.pages.page import AnyRequest, go
+from api.pages.page import AnyRequest, go, speaker
 from api.pages.trying import Tried, try_form
 from api.problems import Problem, problem_of
 from api.rest import members as deeds
@@ -16,7 +17,7 @@ from api.rest import privacy as privacy_deeds
 from api.rest import roles as role_deeds
 from api.rest.operation import limit_of
 from api.state import bank_of
-from timebank import consents, erasing, members, membership, overview, readings, roles
+from timebank import consents, erasing, identities, members, membership, overview, readings, roles
 from timebank.errors import BankError
 from timebank.tables import ROLES
 
@@ -140,6 +141,8 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         regions = await all_regions(connection, bank, request)
         stations = await overview.stations(connection, bank.book_id, roles=ADMINS, **who)
         standing = await consents.standing(connection, bank.book_id, member_id)
+        document = await identities.of(connection, bank.book_id, bank.keys, member_id)
+        same = await identities.same(connection, bank.book_id, member_id) if document else []
         await readings.note(connection, bank.book_id, session.member_id, [member_id], "file", bank.clock())
     return office(
         request,
@@ -151,6 +154,9 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         gone=row.state in members.GONE,
         me=session.member_id,
         standing=standing,
+        document=document,
+        document_name=words.of(words.DOCUMENTS, speaker(request), document.kind) if document else "",
+        same=same,
         wish=wish,
         asker=askers.get(wish.asked_by) if wish else None,
         family=[deeds.opened(bank, each) for each in family],

@@ -30,6 +30,7 @@ OFFICE = (
     ("/admin/members", mark("Members"), ADMINS),
     ("/admin/roles", mark("Roles"), READERS),
     ("/admin/erasures", mark("Erasures"), ADMINS),
+    ("/admin/identities", mark("Documents"), ADMINS),
     ("/admin/regions", mark("Regions"), ADMINS),
     ("/admin/kinds", mark("Kinds of service"), ADMINS),
     ("/admin/funds", mark("Funds"), READERS),

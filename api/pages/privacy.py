@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from api.auth import address_of, sign_in_with
 from api.bodies import complaint
 from api.language import mark
+from api.pages import words
 from api.pages.entry import last_code
 from api.pages.forms import Form
 from api.pages.page import AnyRequest, Shown, go, holds_role, member, show, speaker
@@ -23,7 +24,7 @@ from api.rest.deeds import carry_out
 from api.rest.operation import text_query
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import consents, erasing, guardians, joining, members, own, read_tokens, readings, sms, vault
+from timebank import consents, erasing, guardians, identities, joining, members, own, read_tokens, readings, sms, vault
 from timebank.cursors import Ranked
 from timebank.errors import BankError
 from timebank.ids import uuid7
@@ -76,6 +77,7 @@ async def privacy_page(
         children = await guardians.children(connection, bank.book_id, session.member_id, bank.clock())
         wish = await erasing.waiting(connection, bank.book_id, session.member_id)
         standing = await consents.standing(connection, bank.book_id, session.member_id)
+        document = await identities.of(connection, bank.book_id, bank.keys, session.member_id)
         looks = await readings.of(
             connection, bank.book_id, session.member_id, before=Ranked.read(before), limit=LOOKS_SHOWN
         )
@@ -97,6 +99,8 @@ async def privacy_page(
         needed=joining.NEEDED,
         wish=wish,
         standing=standing,
+        document=document,
+        document_name=words.of(words.DOCUMENTS, spoken, document.kind) if document else "",
         looks=[(look, names.get(look.reader_id), spoken.gettext(LOOKS[look.what])) for look in looks.rows],
         older=f"{WAY}?before={looks.following}#looks" if looks.following else None,
         newest=before is None,

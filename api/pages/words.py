@@ -52,6 +52,11 @@ REDEMPTION_STATES = {
     "cancelled": mark("Cancelled"),
     "timed_out": mark("Not collected in time"),
 }
+DOCUMENTS = {
+    "id_card": mark("ID card"),
+    "passport": mark("Passport"),
+    "permit": mark("Residence or travel permit"),
+}
 ROLES = {
     "volunteer": mark("Volunteer"),
     "manager": mark("Station manager"),

@@ -49,7 +49,7 @@ async def town(build: Build, issuer: Issuer) -> AsyncIterator[Town]:
         town.watch = town.bank.clock = issuer.watch
         for provider in town.bank.outside.values():
             assert isinstance(provider, issuers.OpenId | issuers.WeChat)
-            provider.answer_seconds = 0.5
+            provider.answer_seconds = 1.0
         yield town
 
 

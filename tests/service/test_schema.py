@@ -30,6 +30,7 @@ EVIDENCE = {"audit_entry", "command", "decision", "policy_version", "punch", "re
 PASSING = {
     "activation",
     "attempt",
+    "identity_check",
     "outside_account",
     "outside_errand",
     "passkey",

@@ -32,6 +32,7 @@ KEPT = (
 PASSING = (
     "activation",
     "attempt",
+    "identity_check",
     "outside_account",
     "outside_errand",
     "passkey",

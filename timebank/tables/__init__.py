@@ -3,6 +3,7 @@
 from timebank.tables.base import metadata
 from timebank.tables.certificates import certificate, certificate_record
 from timebank.tables.corrections import correction, inquiry
+from timebank.tables.identities import identity_check
 from timebank.tables.imports import IMPORT_KINDS, import_row, import_run, import_upload
 from timebank.tables.people import (
     CONSENT_PURPOSES,
@@ -83,6 +84,7 @@ __all__ = [
     "fund",
     "guardian",
     "helping",
+    "identity_check",
     "import_row",
     "import_run",
     "import_upload",
