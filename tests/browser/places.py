@@ -122,7 +122,7 @@ INSIDE: dict[str, list[tuple[str, str]]] = {
     "/admin/rewards": [("tbody a", "/admin/rewards/{reward_id}")],
 }
 # What nobody opens to look at it; addresses that lead on; and files, which have a dot in their name.
-NO_PAGES = ("/api/", "/health/", "/metrics", "/static/")
+NO_PAGES = ("/api/", "/calendar/", "/health/", "/metrics", "/static/")
 LEAD_ON = (
     "/K/{code}",
     "/S/{code}",
