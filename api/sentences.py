@@ -351,12 +351,30 @@ class Blank(dict[str, Any]):
         return ""
 
 
+# What fields are called that stand in forms for everybody; the others say their own name, or their label.
+FIELDS: dict[str, tuple[str, str]] = {
+    "born": ("出生日期", "The date of birth"),
+    "capacity": ("名额", "The number of people"),
+    "ends_at": ("结束时间", "The end"),
+    "mail": ("邮箱", "The mail address"),
+    "month": ("月份", "The month"),
+    "phone": ("手机号", "The mobile number"),
+    "pieces": ("数量", "The number of pieces"),
+    "points": ("积分", "The number of points"),
+    "since": ("开始日期", "The first day"),
+    "starts_at": ("开始时间", "The start"),
+    "until": ("结束日期", "The last day"),
+}
+
+
 def sentence(code: str, locale: str, data: Mapping[str, Any] | None = None) -> str:
     """What `code` says in `locale` ("zh-CN" or "en"), with `data` filled in. An unknown code says `unexpected`."""
     entry = SENTENCES.get(code, SENTENCES["unexpected"])
     values = Blank(data or {})
     if (reason := values.get("reason")) in REASONS:
         values["reason"] = REASONS[str(reason)][locale == "en"]
+    if code == "invalid" and (field := values.get("field")) in FIELDS:
+        values["field"] = FIELDS[str(field)][locale == "en"]
     return (entry.en if locale == "en" else entry.zh).format_map(values)
 
 

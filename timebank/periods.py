@@ -27,7 +27,7 @@ class Period:
             if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
                 raise Invalid(field=field, reason="range")
         if self.since and self.until and self.until < self.since:
-            raise Invalid(field="until", reason="range")
+            raise Invalid(field="until", reason="before_start")
 
     def moments(self, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
         """When it begins, and the first moment after it."""
