@@ -86,6 +86,7 @@ ACCESS: dict[str, Access] = {
     "POST /card/confirm": MEMBERS,
     "GET /privacy": MEMBERS,
     "GET /privacy/data.json": MEMBERS,
+    "GET /privacy/data.pdf": MEMBERS,
     "POST /privacy/consents": MEMBERS,
     "POST /privacy/children": MEMBERS,
     "POST /privacy/children/{child_id}": MEMBERS,

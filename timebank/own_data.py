@@ -29,12 +29,14 @@ from timebank.tables import (
     erasure,
     helping,
     inquiry,
+    member,
     outside_account,
     punch,
     punch_decision,
     read_token,
     record,
     redemption,
+    region,
     role_grant,
     session,
     shift_feed,
@@ -106,6 +108,14 @@ async def gathered(
     looks = await readings.all_of(connection, book_id, member_id)
     names = await members.names(connection, book_id, keys, {each.reader_id for each in looks})
     found["looks"] = [{**plain(each), "reader": names.get(each.reader_id)} for each in looks]
+    return found
+
+
+async def home(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any]:
+    """The region that a member lives in: `name_zh`, `name_en`."""
+    there = and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id)
+    query = select(region).join(member, there).where(member.c.book_id == book_id, member.c.id == member_id)
+    found: Row[Any] = (await connection.execute(query)).one()
     return found
 
 

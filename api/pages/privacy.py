@@ -16,6 +16,8 @@ from api.pages.entry import last_code
 from api.pages.forms import Form
 from api.pages.page import AnyRequest, Shown, go, holds_role, member, show, speaker
 from api.pages.trying import Tried, try_form
+from api.pages.words import look_words
+from api.paper import my_data, press
 from api.problems import Problem, problem_of
 from api.rest import erasures as erasure_deeds
 from api.rest import joining as child_deeds
@@ -24,7 +26,20 @@ from api.rest.deeds import carry_out
 from api.rest.operation import text_query
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import consents, erasing, guardians, identities, joining, members, own, read_tokens, readings, sms, vault
+from timebank import (
+    consents,
+    erasing,
+    guardians,
+    identities,
+    joining,
+    members,
+    own,
+    own_data,
+    read_tokens,
+    readings,
+    sms,
+    vault,
+)
 from timebank.cursors import Ranked
 from timebank.errors import BankError
 from timebank.ids import uuid7
@@ -43,12 +58,6 @@ DONE = {
 }
 LOOKS_SHOWN = 20
 NOT_DONE = mark("Nothing was changed")
-LOOKS = {
-    "file": mark("your file"),
-    "search": mark("found you by name, number or phone"),
-    "record": mark("one of your records, with its scans"),
-    "statement": mark("where your points come from"),
-}
 
 
 @get(WAY)
@@ -101,7 +110,7 @@ async def privacy_page(
         standing=standing,
         document=document,
         document_name=words.of(words.DOCUMENTS, spoken, document.kind) if document else "",
-        looks=[(look, names.get(look.reader_id), spoken.gettext(LOOKS[look.what])) for look in looks.rows],
+        looks=[(look, names.get(look.reader_id), look_words(look.what, spoken)) for look in looks.rows],
         older=f"{WAY}?before={looks.following}#looks" if looks.following else None,
         newest=before is None,
         phone=phone,
@@ -124,6 +133,17 @@ async def told(request: AnyRequest, problem: Problem, **more: Any) -> Response[A
     spoken = speaker(request)
     words = sentence(problem.code, spoken.tag, problem.data)
     return await privacy_page(request, Shown(True, spoken.gettext(NOT_DONE), words), status=problem.status, **more)
+
+
+@get("/privacy/data.pdf")
+async def paper(request: AnyRequest) -> Response[Any]:
+    """The same in plain words, to read and to print."""
+    bank, spoken = bank_of(request), speaker(request)
+    found = await deeds.data_of(request)
+    async with bank.engine.connect() as connection:
+        home = await own_data.home(connection, bank.book_id, member(request).member_id)
+    sheet = my_data.data(spoken, found, spoken.pick(home.name_zh, home.name_en), bank.clock())
+    return await press.printed("my-data", sheet, "my-data")
 
 
 @get("/privacy/data.json")
@@ -259,6 +279,7 @@ async def stay(request: AnyRequest) -> Response[Any]:
 handlers = [
     privacy,
     data,
+    paper,
     answer_consent,
     add_child,
     act_for_child,

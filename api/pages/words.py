@@ -57,6 +57,13 @@ DOCUMENTS = {
     "passport": mark("Passport"),
     "permit": mark("Residence or travel permit"),
 }
+# What of a person the staff looked at.
+LOOKS = {
+    "file": mark("your file"),
+    "search": mark("found you by name, number or phone"),
+    "record": mark("one of your records, with its scans"),
+    "statement": mark("where your points come from"),
+}
 ROLES = {
     "volunteer": mark("Volunteer"),
     "manager": mark("Station manager"),
@@ -135,6 +142,11 @@ FIELDS = {
 def of(table: dict[str, str], language: Language, code: str) -> str:
     """The words of `code`; the code itself where it has none, because a bare code still helps somebody who asks."""
     return language.gettext(table[code]) if code in table else code
+
+
+def look_words(what: str, language: Language) -> str:
+    """What of a person somebody of the staff looked at."""
+    return of(LOOKS, language, what)
 
 
 def hold_name(language: Language, code: str) -> str:

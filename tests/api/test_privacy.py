@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from tests.api.people import Person, Town, problem
 from tests.factories import PASSWORD
+from tests.paper import characters
 from timebank import erasure_list, readings, sms
 from timebank.tables import member
 
@@ -88,6 +89,10 @@ async def test_my_data_are_whole_and_mine(town: Town) -> None:
     assert (await manager.get(f"/api/v1/queue/{record}")).status_code == 200
     assert (await manager.get(f"/queue/{record}")).status_code == 200
     assert (await manager.get(f"/api/v1/queue/{record}/statement")).status_code == 200
+    paper = await volunteer.get("/privacy/data.pdf")
+    assert paper.headers["content-type"] == "application/pdf"
+    for words in ("林有数", "周站长", "您的答复", "1 小时 30 分钟", "谁查看过"):
+        assert set(words.replace(" ", "")) <= characters(paper.content), words
     answer = await volunteer.get("/privacy/data.json")
     assert answer.headers["content-disposition"] == 'attachment; filename="my-data.json"'
     found = answer.json()

@@ -51,16 +51,25 @@ class Import:
     fund_id: UUID | None = None
     known: dict[str, Any] = field(default_factory=dict)
     """What earlier rows added, or would have."""
-    indices: dict[str, bytes] = field(default_factory=dict)
+    phones: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+
+    def phone(self, phone: str) -> tuple[str, bytes]:
+        """A phone number in E.164, and its `members.phone_index`. `Invalid` as there.
+
+        Remembered: most lists name the same people again and again, and reading a number takes as long as all the rest
+        of a row.
+        """
+        found = self.phones.get(phone)
+        if found is None:
+            if len(self.phones) > REMEMBERED:
+                self.phones.clear()
+            number = members.normal_phone(phone)
+            found = self.phones[phone] = (number, members.number_index(self.keys, number))
+        return found
 
     def phone_index(self, phone: str) -> bytes:
-        """As `members.phone_index`; most lists name the same people again and again. `Invalid` as there."""
-        found = self.indices.get(phone)
-        if found is None:
-            if len(self.indices) > REMEMBERED:
-                self.indices.clear()
-            found = self.indices[phone] = members.phone_index(self.keys, phone)
-        return found
+        """As `members.phone_index`."""
+        return self.phone(phone)[1]
 
 
 class Refused(BankError):

@@ -66,7 +66,7 @@ async def settle_members(connection: AsyncConnection, run: Import, rows: Sequenc
 def member_of(run: Import, row: Row, region_id: UUID, index: bytes | None, now: datetime) -> dict[str, Any]:
     """The row of a member who is new."""
     name, phone = texts.line("name", row.values["name"], NAME_LIMIT), row.values.get("phone")
-    fields = {"name": name, "phone": members.normal_phone(phone) if phone else None}
+    fields = {"name": name, "phone": run.phone(phone)[0] if phone else None}
     sealed = vault.seal(run.keys, run.book_id, row.subject_id, fields)
     return {
         "book_id": run.book_id,
