@@ -184,13 +184,16 @@ def responses(name: str, operation: "Operation", access: guards.Access, method: 
     if operation.query:
         codes.add("invalid")
     if method != "GET":
-        codes |= set(OF_WRITES)
+        # Whoever has a session sends its token along, wherever to.
+        codes |= {*OF_WRITES, "csrf_failed"}
     if access.to in ("members", "roles"):
-        codes |= {"not_signed_in"} | ({"csrf_failed"} if method != "GET" else set())
+        codes.add("not_signed_in")
     if access.to == "roles":
         codes |= {"role_not_allowed"} if access.before_passkey else {"role_not_allowed", "passkey_needed"}
-    if reading.is_read(name):
-        codes |= {"read_token_unknown"}
+    # A token is looked at wherever it is brought to.
+    codes |= {"https_required", "read_token_unknown", "read_token_scope" if method == "GET" else "read_token_writes"}
+    if access.to in ("members", "roles") and name not in guards.HELPED:
+        codes.add("helper_not_allowed")
     if access.to == "kiosks":
         codes |= set(credentials.REFUSALS)
     by_status: dict[int, list[str]] = {}

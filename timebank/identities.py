@@ -268,13 +268,14 @@ async def settle(
                     identity_check.c.book_id == book_id, identity_check.c.member_id == other_id
                 )
             )
-            await written(connection, book_id, "identity.void", other_id, actor_id, {}, now)
+            await written(connection, book_id, "identity.void", other_id, actor_id, {}, now, {"state": "checked"})
         changed = await connection.execute(update(identity_check).where(waiting).values(state="checked"))
     else:
         changed = await connection.execute(delete(identity_check).where(waiting))
     if not changed.rowcount:
         raise Conflict(field="identity")
-    await written(connection, book_id, f"identity.{verdict}", member_id, actor_id, {}, now)
+    after = {"state": "checked"} if verdict == "accept" else {}
+    await written(connection, book_id, f"identity.{verdict}", member_id, actor_id, after, now, {"state": "held"})
 
 
 async def written(
@@ -285,6 +286,7 @@ async def written(
     actor_id: UUID,
     values: dict[str, Any],
     now: datetime,
+    before: dict[str, Any] | None = None,
 ) -> None:
     """Say so in the trail, without anything of the number."""
     await trail.write(
@@ -294,6 +296,7 @@ async def written(
         action=action,
         subject_kind="member",
         subject_id=member_id,
+        before=before,
         after={name: values[name] for name in ("kind", "state") if name in values},
         now=now,
     )

@@ -8,7 +8,7 @@ from litestar import Response
 
 from api.auth import member_of
 from api.rest.checkins import Digits
-from api.rest.desk import Print, named
+from api.rest.desk import NAMING, Print, named
 from api.rest.operation import (
     Answered,
     AnyRequest,
@@ -147,7 +147,7 @@ async def confirm(request: AnyRequest) -> Response[Any]:
     return give(Done(), 201)
 
 
-@writing("/cards", Operation(IssuedCard, MemberNamed, 201, ("not_found", "card_revoked")))
+@writing("/cards", Operation(IssuedCard, MemberNamed, 201, NAMING))
 async def issue_card(request: AnyRequest) -> Response[Any]:
     """Give a member whom one serves a card; a lost one is replaced in the same step."""
     body, bank = await body_of(request, MemberNamed), bank_of(request)
@@ -164,7 +164,7 @@ async def issue_card(request: AnyRequest) -> Response[Any]:
     return give(IssuedCard(code=f"/C/{codes.card_code(bank.keys.card, row.number)}"), 201)
 
 
-@writing("/pin-resets", Operation(Done, MemberNamed, 201, ("not_found", "card_revoked", "role_not_allowed")))
+@writing("/pin-resets", Operation(Done, MemberNamed, 201, (*NAMING, "role_not_allowed")))
 async def reset_pin(request: AnyRequest) -> Response[Any]:
     """Forget the PIN of a member whom one serves, so that the member can type a new one."""
     body, bank = await body_of(request, MemberNamed), bank_of(request)

@@ -36,15 +36,15 @@ from timebank.manual import Enter
 from timebank.punches import CARD_ROLES
 
 Reason = Annotated[str, Meta(max_length=500)]
+# What a member may not be found by.
+NAMING = ("not_found", "code_malformed", "code_forged", "card_revoked")
 ENTERED = (
+    *NAMING,
     "role_not_allowed",
-    "not_found",
     "member_suspended",
     "own_record",
     "reason_missing",
     "minutes_invalid",
-    "card_revoked",
-    "code_forged",
     "id_reused",
 )
 
@@ -171,7 +171,7 @@ async def enter(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     return settled(command.id, await bank_of(request).commits.enter.submit(command))
 
 
-@writing("/stations/{number:int}/door-codes", Operation(DoorCode, DoorRequest, 201, ("not_found", "card_revoked")))
+@writing("/stations/{number:int}/door-codes", Operation(DoorCode, DoorRequest, 201, NAMING))
 async def issue_door_code(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """A one-time code for a visit to a resident, good for a day."""
     body, place, bank = await body_of(request, DoorRequest), await station_at(request, number), bank_of(request)

@@ -42,7 +42,10 @@ class IdentityDecision(Body, frozen=True):
 @writing(
     "/members/{member_id:uuid}/identity-checks",
     Operation(
-        IdentityState, SeenDocument, 201, ("not_found", "role_not_allowed", "identity_mismatch", "identity_down")
+        IdentityState,
+        SeenDocument,
+        201,
+        ("not_found", "role_not_allowed", "conflict", "identity_mismatch", "identity_down"),
     ),
 )
 async def check_identity(request: AnyRequest, member_id: FromPath[UUID]) -> Response[Any]:

@@ -172,7 +172,7 @@ async def my_children(request: AnyRequest) -> Response[Any]:
     return give(Children(children=[Child(id=row.id, name=names[row.id], until=row.until) for row in rows]))
 
 
-@doing("/me/children", NewChild)
+@doing("/me/children", NewChild, refusals=("role_not_allowed",))
 async def add_child(deed: Doing[NewChild]) -> dict[str, Any]:
     """Join one's child, agreeing for them. They are of one's household."""
     child_id = await guardians.add_child(

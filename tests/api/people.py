@@ -10,6 +10,7 @@ import httpx
 from litestar import Litestar
 
 from api.state import Bank
+from tests.api.described import Heard
 from tests.factories import PASSWORD, City
 from timebank import codes
 from timebank.ids import uuid7
@@ -100,7 +101,9 @@ class Town:
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer for this town: others may be open on the same app."""
         self.app.state.bank = self.bank
-        await self.app(scope, receive, send)
+        heard = Heard(send)
+        await self.app(scope, receive, heard.send)
+        heard.prove(scope)
 
     async def member(self, member_id: UUID, password: str = PASSWORD, **where: str) -> Person:
         """A member, signed in."""

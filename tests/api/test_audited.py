@@ -138,6 +138,9 @@ CASES = {
     ),
     "POST /api/v1/webhook-messages/{message_id}/sending": changed("webhook.again", lambda to: {}, "state"),
     "POST /api/v1/webhooks/{webhook_id}/removal": Case("webhook.remove", lambda to: {}, {"url", "events"}, set()),
+    "POST /api/v1/members/{member_id}/identity-decision": changed(
+        "identity.accept", lambda to: {"verdict": "accept"}, "state"
+    ),
     "POST /api/v1/members/{member_id}/erasure-request": made("erasure.ask", lambda to: {}),
     "POST /api/v1/members/{member_id}/erasure-withdrawal": made("erasure.withdraw", lambda to: {}),
     # The last one: nothing of the member is left to look at, and it takes another administrator than who asked.
@@ -201,6 +204,14 @@ async def dead_message(town: Town) -> dict[str, str]:
     return {"webhook_id": str(hook_id), "message_id": str(message_id)}
 
 
+async def show_a_document_twice(town: Town, member_id: str) -> None:
+    """Two members show one document, so that the second has to be decided upon."""
+    manager = await town.member(town.city.manager_id)
+    for shown_by in (await town.join("林三"), member_id):
+        body = {"kind": "passport", "number": "E12345678"}
+        await manager.send(f"{ROOT}/members/{shown_by}/identity-checks", body)
+
+
 def commands() -> list[str]:
     """What administrators alone may send and what changes something, in the order of the cases."""
     writing = {
@@ -230,6 +241,8 @@ async def test_every_command_of_an_administrator_leaves_its_row(town: Town, thin
     for name in commands():
         if name.endswith("/merger"):
             town.watch.move(minutes=1)
+        if name.endswith("/identity-decision"):
+            await show_a_document_twice(town, things["member_id"])
         if name.endswith("/erasure"):
             await second.send(f"{ROOT}/members/{things['member_id']}/erasure-request", {"id": second.new_id()})
         town.watch.move(seconds=1)

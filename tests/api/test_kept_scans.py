@@ -97,7 +97,7 @@ async def test_who_a_browser_is_signed_in_as(town: Town, person: Person) -> None
 async def test_the_page_without_a_network_is_nobodys(town: Town, person: Person, tag: str, language: str) -> None:
     page, plain = [await each.get(f"/offline?language={tag}") for each in (person, town.stranger())]
     assert page.text == plain.text
-    assert f'<html lang="{language}">' in page.text
+    assert f'<html lang="{language}" ' in page.text
     assert "csrf" not in page.text
     assert "set-cookie" not in plain.headers
     worker = await person.get("/service-worker.js")
