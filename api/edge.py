@@ -35,8 +35,9 @@ NO_STORE = (b"cache-control", b"no-store")
 # What is the same for everybody: nobody is looked up, no cookie is set.
 IMPERSONAL = ("/static/", "/health/", "/metrics", "/offline", "/service-worker.js")
 PATH_LIMIT = 2000
-# How much of a body that nobody wants is read before the answer, and for how long at most.
-LEFT_BYTES = 16 * 2**20
+# How much of a body that nobody wants is read before the answer, and for how long at most: more than the largest file
+# that is taken (`imports/uploads.py`), so that whoever sends a larger one is told so.
+LEFT_BYTES = 48 * 2**20
 LEFT_SECONDS = 5
 
 Observe = Callable[[str, str, int, float], None]

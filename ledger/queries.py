@@ -110,9 +110,17 @@ async def balance_at(connection: AsyncConnection, book_id: int, account_id: UUID
 
 
 async def statement(
-    connection: AsyncConnection, book_id: int, account_id: UUID, *, before: int | None = None, limit: int = 50
+    connection: AsyncConnection,
+    book_id: int,
+    account_id: UUID,
+    *,
+    before: int | None = None,
+    limit: int = 50,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> list[Line]:
-    """The account's transfers, newest first: at most `limit` (1 to 1,000), all of a version below `before`.
+    """The account's transfers, newest first: at most `limit` (1 to 1,000), all of a version below `before`, recorded
+    from `since` on and before `until`.
 
     For the next page, pass the last line's version. A page once read never changes, but for `reversed_by_id`.
     Raises LedgerError `account_unknown`.
@@ -122,9 +130,11 @@ async def statement(
     if before is not None:
         check_number(before, "before")
     check_limit(limit)
+    check_times(since, until)
     sides = [side(book_id, [account_id], sign) for sign in (-1, 1)]
     if before is not None:
         sides = [lines.where(lines.selected_columns.version < before) for lines in sides]
+    sides = [lines.where(*within(lines.selected_columns.recorded_at, since, until)) for lines in sides]
     newest = [select(lines.order_by(text("version DESC")).limit(limit).subquery()) for lines in sides]
     both = union_all(*newest).subquery("both")
     rows = (await connection.execute(select(both).order_by(both.c.version.desc()).limit(limit))).all()
@@ -189,9 +199,7 @@ def check_joint(book_id: int, ids: Sequence[UUID], since: datetime | None, until
     check_size(ids)
     for id_ in ids:
         check_id(id_, "id")
-    for value, field in ((since, "since"), (until, "until")):
-        if value is not None:
-            check_time(value, field)
+    check_times(since, until)
     return union_all(*(side(book_id, ids, sign) for sign in (-1, 1))).subquery("both")
 
 
@@ -199,15 +207,23 @@ def recorded(
     both: Subquery, since: datetime | None, until: datetime | None, sources: Sources | None
 ) -> list[ColumnElement[bool]]:
     """The conditions that lines were recorded in a time and come from these sources."""
-    found: list[ColumnElement[bool]] = []
-    if since is not None:
-        found.append(both.c.recorded_at >= since)
-    if until is not None:
-        found.append(both.c.recorded_at < until)
+    found = within(both.c.recorded_at, since, until)
     if sources is not None:
         name, values = sources
         found.append(both.c.source[name].astext == any_(literal(list(values), ARRAY(Text))))
     return found
+
+
+def within(at: ColumnElement[datetime], since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """The conditions that a moment lies in a time."""
+    return [*([at >= since] if since is not None else []), *([at < until] if until is not None else [])]
+
+
+def check_times(since: datetime | None, until: datetime | None) -> None:
+    """Refuse what are no moments to begin and to end with."""
+    for value, field in ((since, "since"), (until, "until")):
+        if value is not None:
+            check_time(value, field)
 
 
 def check_limit(limit: int) -> None:

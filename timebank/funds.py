@@ -159,13 +159,23 @@ class FundLine:
 
 
 async def statement(
-    connection: AsyncConnection, book_id: int, fund_id: UUID, *, before: int | None = None, limit: int = 50
+    connection: AsyncConnection,
+    book_id: int,
+    fund_id: UUID,
+    *,
+    before: int | None = None,
+    limit: int = 50,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> tuple[list[FundLine], int | None]:
-    """What went in and out, the latest first, and where the next page begins (None on the last).
+    """What went in and out from `since` on and before `until`, the latest first, and where the next page begins (None
+    on the last).
 
     Who asks has been let through by `require`.
     """
-    found = await purses.fund_statement(connection, book_id, fund_id, before=before, limit=limit + 1)
+    found = await purses.fund_statement(
+        connection, book_id, fund_id, before=before, limit=limit + 1, since=since, until=until
+    )
     shown = found[:limit]
     served = {UUID(line.source["record_id"]) for line in shown if "record_id" in line.source}
     query: Select[Any] = (

@@ -287,7 +287,17 @@ async def fund_balances(connection: AsyncConnection, book_id: int, fund_ids: Seq
 
 
 async def fund_statement(
-    connection: AsyncConnection, book_id: int, fund_id: UUID, *, before: int | None, limit: int
+    connection: AsyncConnection,
+    book_id: int,
+    fund_id: UUID,
+    *,
+    before: int | None,
+    limit: int,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> list[Line]:
-    """The lines of a fund's account, newest first; `before` is the `version` of the last line of the page before."""
-    return await account_statement(connection, book_id, fund_account(fund_id), before=before, limit=limit)
+    """The lines of a fund's account, newest first, recorded from `since` on and before `until`; `before` is the
+    `version` of the last line of the page before."""
+    return await account_statement(
+        connection, book_id, fund_account(fund_id), before=before, limit=limit, since=since, until=until
+    )

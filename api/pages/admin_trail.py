@@ -14,6 +14,7 @@ from api.pages.forms import as_uuid
 from api.pages.office import READERS, all_regions, as_id, asker, cursor_of, office, query_of, reader
 from api.pages.page import AnyRequest, go, speaker
 from api.pages.trying import Tried, try_form
+from api.periods import period_of
 from api.rest import funds as deeds
 from api.rest.operation import limit_of, numbered_cursor
 from api.state import bank_of
@@ -74,7 +75,8 @@ async def one_fund(request: AnyRequest, fund_id: FromPath[UUID]) -> Response[Any
 async def fund_page(request: AnyRequest, fund_id: UUID, tried: Tried) -> Response[Any]:
     """The statement of a fund, and the form that fills it."""
     reader(request, *READERS)
-    bank = bank_of(request)
+    bank, chosen = bank_of(request), query_of(request, "since", "until")
+    since, until = period_of(chosen.get("since"), chosen.get("until")).moments(bank.settings.time_zone)
     async with bank.engine.connect() as connection:
         row = await funds.require(connection, bank.book_id, fund_id, **asker(request, READERS))
         lines, following = await funds.statement(
@@ -83,6 +85,8 @@ async def fund_page(request: AnyRequest, fund_id: UUID, tried: Tried) -> Respons
             fund_id,
             before=numbered_cursor(request),
             limit=limit_of(request, 30),
+            since=since,
+            until=until,
         )
         points = await purses.fund_balances(connection, bank.book_id, [fund_id])
     return office(
@@ -94,6 +98,9 @@ async def fund_page(request: AnyRequest, fund_id: UUID, tried: Tried) -> Respons
         points=points[fund_id],
         lines=lines,
         following=following,
+        chosen=chosen,
+        # The list itself is asked for by moments.
+        moments={"since": since and since.isoformat(), "until": until and until.isoformat()},
     )
 
 

@@ -158,7 +158,9 @@ async def list_funds(request: AnyRequest) -> Response[Any]:
 
 @reading(
     "/funds/{fund_id:uuid}/statement",
-    Operation(FundLines, refusals=("not_found", "cursor_invalid", "invalid"), query=("cursor", "limit")),
+    Operation(
+        FundLines, refusals=("not_found", "cursor_invalid", "invalid"), query=("since", "until", "cursor", "limit")
+    ),
 )
 async def fund_statement(request: AnyRequest, fund_id: FromPath[UUID]) -> Response[Any]:
     """What went into a fund and out of it."""
@@ -173,7 +175,13 @@ async def fund_statement(request: AnyRequest, fund_id: FromPath[UUID]) -> Respon
             now=bank.clock(),
         )
         lines, later = await funds.statement(
-            connection, bank.book_id, fund_id, before=numbered_cursor(request), limit=limit_of(request, 50)
+            connection,
+            bank.book_id,
+            fund_id,
+            before=numbered_cursor(request),
+            limit=limit_of(request, 50),
+            since=moment_query(request, "since"),
+            until=moment_query(request, "until"),
         )
     return give(
         FundLines(

@@ -391,6 +391,25 @@ async def test_funds_are_found_by_region(town: Town) -> None:
         assert ("别处的基金" in (await boss.get(address)).text) == found, address
 
 
+async def test_a_fund_s_statement_is_read_by_period(town: Town) -> None:
+    boss, fund = await town.with_role("admin"), town.city.fund_id
+    for points in (11, 22):
+        body = {"id": boss.new_id(), "points": points}
+        assert (await boss.send(f"{ROOT}/funds/{fund}/fillings", body)).status_code == 201
+        town.watch.move(days=1)
+    lines = items_of((await boss.get(f"{ROOT}/funds/{fund}/statement")).json())
+    later = lines[0]["recorded_at"]
+    for query, found in (({"since": later}, [22]), ({"until": later}, [11]), ({"since": later, "until": later}, [])):
+        part = items_of((await boss.get(f"{ROOT}/funds/{fund}/statement", params=query)).json())
+        assert [line["amount"] for line in part if line["amount"] in (11, 22)] == found
+    for query, found in (({"since": "2199-01-01"}, False), ({"until": "2199-01-01"}, True)):
+        page = (await boss.get(f"/admin/funds/{fund}", params=query)).text
+        assert ("+22" in page, "这段时间内没有变动" in page) == (found, not found)
+    for query in ({"since": "x"}, {"until": "2026-13-01"}, {"since": "2026-03-02", "until": "2026-03-01"}):
+        assert (await boss.get(f"/admin/funds/{fund}", params=query)).status_code == 422
+    assert problem(await boss.get(f"{ROOT}/funds/{fund}/statement", params={"since": "x"})) == (422, "invalid")
+
+
 async def test_wishes_to_be_erased_are_found_by_region(town: Town) -> None:
     boss, city = await town.with_role("admin"), town.city
     person = await town.volunteer("林遗忘")

@@ -1,5 +1,6 @@
 """Reading: balances now and at any time, and statements page by page."""
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -87,6 +88,27 @@ async def test_a_page_once_read_stays_as_it_is(desk: Desk) -> None:
         await desk.post(desk.move(here, desk.issuance_id))
         assert await statement(connection, desk.book_id, here, before=3) == before
         assert await statement(connection, desk.book_id, here, before=1) == []
+
+
+async def test_a_statement_of_a_time_has_what_was_recorded_in_it(desk: Desk) -> None:
+    here = await desk.open(balance=5)
+    for _ in range(2):
+        desk.now += timedelta(hours=1)
+        await desk.post(desk.move(desk.issuance_id, here))
+    async with desk.engine.connect() as connection:
+        third, second, first = await statement(connection, desk.book_id, here)
+        assert first.recorded_at < second.recorded_at < third.recorded_at
+        for since, until, found in (
+            (second.recorded_at, None, [third, second]),
+            (None, second.recorded_at, [first]),
+            (second.recorded_at, third.recorded_at, [second]),
+            (second.recorded_at, second.recorded_at, []),
+        ):
+            assert await statement(connection, desk.book_id, here, since=since, until=until) == found
+        for bounds in ({"since": NOON.replace(tzinfo=None)}, {"until": NOON.replace(tzinfo=None)}):
+            with pytest.raises(LedgerError) as refused:
+                await statement(connection, desk.book_id, here, **bounds)
+            assert refused.value.code == "time_naive"
 
 
 async def test_an_account_without_transfers_has_an_empty_statement(desk: Desk) -> None:
