@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
+# Longer than the service itself waits for a worker that it has told to stop (`serving.STOP_SECONDS`).
+LAST_SECONDS = 45
 
 
 def end_with_parent() -> None:
@@ -36,8 +38,12 @@ def freeze_what_is_loaded() -> None:
     gc.freeze()
 
 
-def when_stopped(call: Callable[[], None]) -> None:
-    """Call in the running loop, also, when this process is told to stop; what else happens then stays as it is."""
+def when_stopped(call: Callable[[], None], last_seconds: int = LAST_SECONDS) -> None:
+    """Call in the running loop, also, when this process is told to stop; what else happens then stays as it is.
+
+    A worker that is told so in the moment before granian listens for it would never hear it, and where the service is
+    gone nobody insists: after `last_seconds` the kernel ends it.
+    """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         before = signal.getsignal(number)
@@ -45,6 +51,7 @@ def when_stopped(call: Callable[[], None]) -> None:
         def heard(
             number: int, frame: FrameType | None, before: object = before, loop: asyncio.AbstractEventLoop = loop
         ) -> None:
+            signal.alarm(last_seconds)
             loop.call_soon_threadsafe(call)
             if callable(before):
                 before(number, frame)
