@@ -11,7 +11,9 @@ from ledger.model import Outcome
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "ledger.md").read_text(encoding="utf-8")
 SOURCES = "\n".join(
-    path.read_text(encoding="utf-8") for path in sorted((ROOT / "ledger").rglob("*.*")) if path.is_file()
+    path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "ledger").rglob("*.*"))
+    if path.suffix in (".py", ".sql") and path.is_file()
 )
 
 
