@@ -86,18 +86,27 @@ def environment(data: Path, operator: Operator = SELF, **settings: object) -> di
 def timebank(
     *arguments: object, data: Path, operator: Operator = SELF, text: str | None = None, **settings: object
 ) -> subprocess.CompletedProcess[str]:
-    """Run one `timebank` command to its end. Its words are in `stdout`, errors too."""
-    return subprocess.run(
-        operator.command("api.cli", *map(str, arguments)),
-        env=environment(data, operator, **settings),
+    """Run one `timebank` command to its end. Its words are in `stdout`, errors too.
+
+    One that does not end says where each of its threads stands, and the test fails with that.
+    """
+    command = operator.command("api.cli", *map(str, arguments))
+    with subprocess.Popen(
+        command,
+        env={**environment(data, operator, **settings), "PYTHONFAULTHANDLER": "1"},
         cwd=ROOT,
-        input=text if text is not None else "",
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    ) as process:
+        try:
+            words, _ = process.communicate(text or "", PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            words, _ = process.communicate()
+            raise AssertionError(f"{arguments} does not end: {words}") from None
+    return subprocess.CompletedProcess(command, process.returncode, words)
 
 
 def free_port() -> int:
