@@ -25,7 +25,7 @@ test: check $(VENV)/.tools $(SCRIPTS) ## Install, check, and run every test
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -q -n 2 --dist loadgroup --ignore tests/browser --ignore tests/fuzz
 	# What is measured is what the tests above cover; a browser waits for a bank that is not measured half as long.
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/browser tests/fuzz
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/browser tests/fuzz
 	@$(BIN)/coverage combine -q
 	@$(BIN)/python tests/coverage_floor.py
 
