@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one worker run a whole file, which shares what it has opened, but for what is long by itself."""
     for item in items:
         if item.path.parent.name in ("browser", "fuzz") and item.get_closest_marker("xdist_group") is None:
-            alone = item.name.startswith(BY_THEMSELVES)
+            alone = item.name.startswith(BY_THEMSELVES) or item.path.stem == "test_openapi"
             item.add_marker(pytest.mark.xdist_group(item.name if alone else item.path.stem))
 
 

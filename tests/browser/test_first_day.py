@@ -86,7 +86,7 @@ def test_the_first_day(service: Service, opened: Open, language: str) -> None:
     screen.goto(f"{service.address}/queue")
     expect(screen.locator(".pick", has_text=VOLUNTEER).last).to_be_visible()
     keep_picture(screen, f"queue-{language}")
-    screen.click("form[action='/queue'] button")
+    screen.click("form[action='/queue'][method=post] button")
     expect(screen.locator(".notice-good")).to_be_visible()
     expect(screen.locator(".pick")).to_have_count(0)
 

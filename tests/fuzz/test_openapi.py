@@ -1,5 +1,6 @@
 """Whatever fits the description, and whatever almost does: the bank answers as it says, and never fails."""
 
+import re
 from typing import Any
 
 import hypothesis
@@ -17,7 +18,8 @@ from api.app import create_app
 from api.sentences import SENTENCES
 from tests.fuzz.conftest import PROFILE, SECONDS, Sender
 
-described = schemathesis.openapi.from_dict(openapi.document(create_app()))
+DOCUMENT = openapi.document(create_app())
+described = schemathesis.openapi.from_dict(DOCUMENT)
 # What an answer is held to. That nobody gets in without a session is tested in tests/api, for every route.
 CHECKS = [
     not_a_server_error,
@@ -43,8 +45,28 @@ def ask(case: Any, sender: Sender) -> Any:
     return answer
 
 
-@described.exclude(path=OF_SESSIONS).parametrize()
-@hypothesis.settings(hypothesis.settings.get_profile(PROFILE))
-def test_what_fits_the_description_is_answered_as_described(case: Any, senders: dict[str, Sender]) -> None:
-    for sender in senders.values():
-        case.validate_response(ask(case, sender), checks=CHECKS)
+def proof_of(path: str, method: str) -> Any:
+    """The test of one operation."""
+
+    @described.include(path=path, method=method.upper()).parametrize()
+    @hypothesis.settings(hypothesis.settings.get_profile(PROFILE))
+    def test(case: Any, senders: dict[str, Sender]) -> None:
+        for sender in senders.values():
+            case.validate_response(ask(case, sender), checks=CHECKS)
+
+    return test
+
+
+# Each operation's test has a name of its own: of several with one, only one would be handed to a worker.
+TESTS = {
+    "test_" + re.sub(r"[^a-z0-9]+", "_", f"{method}{path}").strip("_"): proof_of(path, method)
+    for path, operations in DOCUMENT["paths"].items()
+    for method in operations
+    if path not in OF_SESSIONS
+}
+globals().update(TESTS)
+
+
+def test_every_operation_is_tried() -> None:
+    operations = [(path, method) for path, each in DOCUMENT["paths"].items() for method in each]
+    assert len(TESTS) == len([path for path, _ in operations if path not in OF_SESSIONS])
