@@ -27,7 +27,8 @@ FLAGS = [
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 800}
-WAIT_MILLISECONDS = 15_000
+# Two browsers, two banks and a camera's decoder share few processors: patience is no measure of speed.
+WAIT_MILLISECONDS = 45_000
 
 
 @contextmanager

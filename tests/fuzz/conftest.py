@@ -16,7 +16,7 @@ __all__ = ["service"]
 # The short form runs in `make test` and is the same every time; `make torture` looks further, and elsewhere each time.
 hypothesis.settings.register_profile(
     "short",
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     database=None,
