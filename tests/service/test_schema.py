@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 import ledger
 import migrations
 from tests.conftest import Database, with_database
+from tests.passing import PASSING
 from tests.service.processes import ask, copy_data
 from timebank import schema, tables
 from timebank.database import is_current, plain_url, sqlstate
@@ -26,25 +27,6 @@ from timebank.refusal import Refusal
 SOURCES = (Path(migrations.__path__[0]), Path(ledger.__path__[0]))
 # Evidence, answers and decisions: what must be among the tables that are written once.
 EVIDENCE = {"audit_entry", "command", "decision", "policy_version", "punch", "redemption_part"}
-# What only says how things are now. Nothing else is ever deleted: no member, purse, record, redemption.
-PASSING = {
-    "activation",
-    "attempt",
-    "identity_check",
-    "outside_account",
-    "outside_errand",
-    "passkey",
-    "passkey_challenge",
-    "phone_code",
-    "pin",
-    "read_token",
-    "reward_picture",
-    "reward_place",
-    "session",
-    "shift_feed",
-    "webhook",
-    "webhook_message",
-}
 LEDGER = ("account", "book", "checkpoint", "leaf", "transfer")
 FUNCTIONS = {"create_book", "open_accounts", "close_accounts", "post"}
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from tests.passing import PASSING
 from timebank.tables import metadata
 
 KEPT = (
@@ -26,26 +27,6 @@ KEPT = (
     "punch_decision",
     "reading",
     "redemption_part",
-)
-# What ends by itself, is forgotten with its person, or is a picture or list of places; of everything else no row is
-# ever deleted.
-PASSING = (
-    "activation",
-    "attempt",
-    "identity_check",
-    "outside_account",
-    "outside_errand",
-    "passkey",
-    "passkey_challenge",
-    "phone_code",
-    "pin",
-    "read_token",
-    "reward_picture",
-    "reward_place",
-    "session",
-    "shift_feed",
-    "webhook",
-    "webhook_message",
 )
 TABLES = sorted(table.name for table in metadata.tables.values())
 # SQLSTATE insufficient_privilege, which our guards use too.
