@@ -17,8 +17,10 @@ from api import admission, credentials, downloads, guards, reading
 from api.auth import BROWSER, SESSION
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.sentences import SENTENCES
+from timebank.policies import STATES as VERSION_STATES
 from timebank.policy import HOLD_ORDER
-from timebank.tables import GRADES, RECORD_STATES, REDEMPTION_STATES
+from timebank.service_certificates import STATES as CERTIFICATE_STATES
+from timebank.tables import GRADES, LEVELS, RECORD_STATES, REDEMPTION_STATES
 
 if TYPE_CHECKING:
     from api.rest.operation import Operation
@@ -48,6 +50,13 @@ PARAMETERS = {
     "reward_state": ("Only rewards in this state.", {"type": "string", "enum": ["open", "closed"]}),
     "member_id": ("Only this member's.", {"type": "string", "format": "uuid"}),
     "parent_id": ("Those right below this region.", {"type": "string", "format": "uuid"}),
+    "region_name": (
+        "A part of the name, or the first digits of the division code.",
+        {"type": "string", "maxLength": 80},
+    ),
+    "region_level": ("Only regions of this level.", {"type": "string", "enum": list(LEVELS)}),
+    "certificate_state": ("Only certificates that are so.", {"type": "string", "enum": list(CERTIFICATE_STATES)}),
+    "version_state": ("Only versions that are so.", {"type": "string", "enum": list(VERSION_STATES)}),
     "member_state": (
         "Only members in this state.",
         {"type": "string", "enum": ["active", "suspended", "erased", "merged"]},

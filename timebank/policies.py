@@ -25,6 +25,7 @@ from timebank.tables import policy_version, region, service_kind
 
 # Rules bind everybody in the book, so they are made where the whole region tree is administered.
 ROLES = ("admin",)
+STATES = ("in_force", "to_come", "past", "replaced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,20 @@ def part(known: Sequence[Version], after: int | None, limit: int) -> tuple[Seque
     first = numbers.index(after) + 1 if after in numbers else 0 if after is None else len(known)
     found = known[first : first + limit]
     return found, found[-1].number if first + limit < len(known) else None
+
+
+def state_on(known: Sequence[Version], version: Version, today: date) -> str:
+    """Whether a version is `in_force`, `to_come`, `past`, or was `replaced` before it came into force."""
+    if on_day(known, version.starts_on) != version:
+        return "replaced"
+    if version.starts_on > today:
+        return "to_come"
+    return "in_force" if on_day(known, today) == version else "past"
+
+
+def in_state(known: Sequence[Version], state: str | None, today: date) -> Sequence[Version]:
+    """The versions that are so; without a state, all of them."""
+    return [version for version in known if state in (None, state_on(known, version, today))]
 
 
 def on_day(known: Sequence[Version], day: date) -> Version:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, exists, func, insert, select, tuple_, update
+from sqlalchemy import Row, Select, Uuid, any_, exists, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, texts, trail
@@ -154,16 +154,8 @@ async def below(
 
     Each row has the columns of `region` and `children`, how many regions stand right below it.
     """
-    child, above = region.alias(), region.alias()
-    children = (
-        select(func.count())
-        .where(child.c.book_id == region.c.book_id, child.c.parent_id == region.c.id)
-        .scalar_subquery()
-        .label("children")
-    )
-    query: Select[Any] = select(region, children).where(
-        region.c.book_id == book_id, access.covers_region(actor_id, roles, now)
-    )
+    above = region.alias()
+    query = of_branch(book_id, actor_id, roles, now)
     if parent_id is not None:
         query = query.where(region.c.parent_id == parent_id)
     else:
@@ -173,16 +165,68 @@ async def below(
             access.covers_region(actor_id, roles, now, region=above),
         )
         query = query.where(~reached_from_above)
+    return await part(connection, query, after, limit)
+
+
+async def found(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    actor_id: UUID,
+    roles: Sequence[str],
+    now: datetime,
+    name: str | None = None,
+    level: str | None = None,
+    below_id: UUID | None = None,
+    after: Cursor | None = None,
+    limit: int = 100,
+) -> Page:
+    """The regions of the actor's branch, however deep, that are called so, the oldest first; rows as of `below`.
+
+    `name` is a part of the name in either language, or the first digits of the division code; `below_id` leaves only
+    what stands under that region.
+    """
+    query = of_branch(book_id, actor_id, roles, now)
+    if name:
+        parts = [column.icontains(name, autoescape=True) for column in (region.c.name_zh, region.c.name_en)]
+        if name.isascii() and name.isdigit():
+            parts.append(region.c.code.startswith(name))
+        query = query.where(or_(*parts))
+    if level is not None:
+        query = query.where(region.c.level == level)
+    if below_id is not None:
+        query = query.where(literal(below_id, Uuid) == any_(region.c.path), region.c.id != below_id)
+    return await part(connection, query, after, limit)
+
+
+def of_branch(book_id: int, actor_id: UUID, roles: Sequence[str], now: datetime) -> Select[Any]:
+    """The regions of the actor's branch, each with `children`."""
+    child = region.alias()
+    children = (
+        select(func.count())
+        .where(child.c.book_id == region.c.book_id, child.c.parent_id == region.c.id)
+        .scalar_subquery()
+        .label("children")
+    )
+    return select(region, children).where(region.c.book_id == book_id, access.covers_region(actor_id, roles, now))
+
+
+async def part(connection: AsyncConnection, query: Select[Any], after: Cursor | None, limit: int) -> Page:
+    """One page of regions, the oldest first."""
     if after is not None:
         query = query.where(tuple_(region.c.created_at, region.c.id) > tuple_(*after))
     query = query.order_by(region.c.created_at, region.c.id).limit(limit + 1)
     return page((await connection.execute(query)).all(), limit, "created_at")
 
 
-async def path_to(connection: AsyncConnection, book_id: int, row: Row[Any]) -> Sequence[Row[Any]]:
-    """The regions from the root down to this one."""
-    query = select(region).where(region.c.book_id == book_id, region.c.id.in_(row.path))
-    return sorted((await connection.execute(query)).all(), key=lambda each: len(each.path))
+async def paths_to(
+    connection: AsyncConnection, book_id: int, rows: Iterable[Row[Any]]
+) -> dict[UUID, Sequence[Row[Any]]]:
+    """The regions from the root down to each of these, by its id."""
+    rows = list(rows)
+    query = select(region).where(region.c.book_id == book_id, region.c.id.in_({id for row in rows for id in row.path}))
+    by_id = {each.id: each for each in await connection.execute(query)}
+    return {row.id: [by_id[id] for id in row.path] for row in rows}
 
 
 async def parent_of_new(

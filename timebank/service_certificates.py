@@ -33,6 +33,7 @@ NUMBER_BITS = 40
 RECORD_LIMIT = 1200
 # What the sealed name is bound to.
 PURPOSE = "certificate"
+STATES = ("stands", "changed")
 # Far more than an office checks, far less than somebody needs who tries numbers.
 CHECKS_BY_ADDRESS = Limit("certificate_check", 60, timedelta(minutes=10))
 
@@ -223,9 +224,18 @@ async def of_served(
 
 
 async def mine(
-    connection: AsyncConnection, book_id: int, member_id: UUID, *, before: Cursor | None = None, limit: int = 50
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    state: str | None = None,
+    before: Cursor | None = None,
+    limit: int = 50,
 ) -> Page:
-    """A member's own certificates, the latest first: `id`, `number`, `since`, `until`, `issued_at`, `stands`."""
+    """A member's own certificates, the latest first: `id`, `number`, `since`, `until`, `issued_at`, `stands`.
+
+    `state`, one of `STATES`, leaves only those whose records all still say so, or those of which one does not.
+    """
     changed = exists().where(
         certificate_record.c.book_id == certificate.c.book_id,
         certificate_record.c.certificate_id == certificate.c.id,
@@ -241,6 +251,8 @@ async def mine(
         certificate.c.issued_at,
         not_(changed).label("stands"),
     ).where(certificate.c.book_id == book_id, certificate.c.member_id == member_id)
+    if state is not None:
+        query = query.where(changed if state == "changed" else not_(changed))
     if before is not None:
         query = query.where(tuple_(certificate.c.issued_at, certificate.c.id) < tuple_(*before))
     query = query.order_by(certificate.c.issued_at.desc(), certificate.c.id.desc()).limit(limit + 1)

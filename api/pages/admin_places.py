@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from api.language import Language
 from api.pages.forms import Form
 from api.pages.office import ADMINS, all_regions, as_id, asker, cursor_of, office, query_of, reader
+from api.pages.office import LEVELS as LEVEL_WORDS
 from api.pages.page import AnyRequest, go, speaker
 from api.pages.trying import Tried, try_form
 from api.rest import regions as region_deeds
@@ -164,17 +165,32 @@ async def region_tree(request: AnyRequest) -> Response[Any]:
 
 
 async def region_page(request: AnyRequest, region_id: UUID | None, tried: Tried) -> Response[Any]:
-    """The tree at one region; without one, the tops of the branch."""
+    """The tree at one region; without one, the tops of the branch. Or what is found by its name, code or level, there
+    and however far below."""
     reader(request, *ADMINS)
     bank = bank_of(request)
     who = asker(request, ADMINS)
+    spoken, chosen = speaker(request), query_of(request, "name", "level")
+    if chosen.get("level") not in LEVELS:
+        chosen.pop("level", None)
+    part: dict[str, Any] = {"after": cursor_of(request), "limit": limit_of(request, 50)}
     async with bank.engine.connect() as connection:
-        at, path = None, []
-        if region_id is not None:
-            at = await access.visible_region(connection, bank.book_id, region_id, **who)
-            path = list(await regions.path_to(connection, bank.book_id, at))
-        page = await regions.below(
-            connection, bank.book_id, region_id, after=cursor_of(request), limit=limit_of(request, 50), **who
+        at = await access.visible_region(connection, bank.book_id, region_id, **who) if region_id else None
+        page = (
+            await regions.found(
+                connection,
+                bank.book_id,
+                below_id=region_id,
+                name=chosen.get("name"),
+                level=chosen.get("level"),
+                **who,
+                **part,
+            )
+            if chosen
+            else await regions.below(connection, bank.book_id, region_id, **who, **part)
+        )
+        paths = await regions.paths_to(
+            connection, bank.book_id, [*([at] if at else ()), *(page.rows if chosen else ())]
         )
     return office(
         request,
@@ -182,10 +198,14 @@ async def region_page(request: AnyRequest, region_id: UUID | None, tried: Tried)
         "/admin/regions",
         tried,
         at=at,
-        path=path,
+        paths=paths,
+        chosen=chosen,
         below=page.rows,
         following=page.following,
-        levels=LEVELS[LEVELS.index(at.level) + 1 :] if at else (),
+        level_options=[
+            (level, spoken.gettext(LEVEL_WORDS[level]))
+            for level in (LEVELS[LEVELS.index(at.level) + 1 :] if at else LEVELS)
+        ],
     )
 
 

@@ -17,7 +17,7 @@ from api.paper import certificate as certificate_paper
 from api.paper import press
 from api.periods import period_of
 from api.problems import Problem
-from api.rest.operation import limit_of, text_query
+from api.rest.operation import choice_query, limit_of, text_query
 from api.sentences import status_of
 from api.state import Bank, bank_of
 from timebank import cards, periods, service_certificates
@@ -45,11 +45,13 @@ async def own_page(
     now = bank.clock()
     today = local_day(now, spoken.zone)
     year, before = periods.year(today), periods.year(today.replace(year=today.year - 1, month=1, day=1))
+    state = choice_query(request, "state", ("", *service_certificates.STATES))
     async with bank.engine.connect() as connection:
         page = await service_certificates.mine(
             connection,
             bank.book_id,
             member_id,
+            state=state or None,
             before=Cursor.read(text_query(request, "cursor")),
             limit=limit_of(request),
         )
@@ -60,6 +62,8 @@ async def own_page(
         status=status,
         rows=[(row, certificate_paper.number_words(row.number)) for row in page.rows],
         following=page.following,
+        states=service_certificates.STATES,
+        chosen={"state": state} if state else {},
         choices=[
             (spoken.gettext("This year"), year.since, today, uuid7(now)),
             (spoken.gettext("Last year"), before.since, before.until, uuid7(now)),

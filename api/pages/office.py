@@ -44,7 +44,7 @@ LEVELS = {
     "city": mark("City"),
     "district": mark("District"),
     "street": mark("Street"),
-    "community": mark("Community"),
+    "community": mark("Residential community"),
     "grid": mark("Grid"),
     "building": mark("Building"),
     "unit": mark("Stairway"),

@@ -12,7 +12,7 @@ from api.pages.forms import Form, as_uuid
 from api.pages.office import administrator, surroundings
 from api.pages.page import AnyRequest, answer_to, go, show, shown, speaker
 from api.problems import Problem, problem_of
-from api.rest.operation import limit_of, numbered_cursor
+from api.rest.operation import choice_query, limit_of, numbered_cursor
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import kinds, members, policies, policy, purses
@@ -30,7 +30,7 @@ GRADE_FIELDS = {"point_grades": "ABCD", "fast_track_grades": policy.FAST_TRACK_A
 async def versions(request: AnyRequest, answer: FromQuery[str | None] = None) -> Response[Any]:
     """Every version, the newest first, each with what it changed."""
     session, bank, spoken = administrator(request), bank_of(request), speaker(request)
-    now = bank.clock()
+    now, state = bank.clock(), choice_query(request, "state", ("", *policies.STATES))
     async with bank.engine.connect() as connection:
         known = await policies.versions(connection, bank.book_id)
         services = await kinds.catalogue(connection, bank.book_id)
@@ -38,28 +38,22 @@ async def versions(request: AnyRequest, answer: FromQuery[str | None] = None) ->
         may_draft = await policies.may_draft(connection, bank.book_id, session.member_id, now)
         today = local_day(now, await purses.time_zone(connection, bank.book_id))
         answered = await answer_to(connection, bank, session.member_id, as_uuid(answer))
-    part, following = policies.part(known, numbered_cursor(request), limit_of(request, 10))
+    wanted = policies.in_state(known, state or None, today)
+    part, following = policies.part(wanted, numbered_cursor(request), limit_of(request, 10))
     return show(
         request,
         "admin/policy.html",
         **surroundings(request, "/admin/policy"),
-        versions=[(version, standing(known, version, today), changes(known, version)) for version in part],
+        versions=[(version, policies.state_on(known, version, today), changes(known, version)) for version in part],
         following=following,
+        states=policies.STATES,
+        chosen={"state": state} if state else {},
         kinds={row.code: row for row in services},
         rule_names=(*NUMBERS, *GRADE_FIELDS),
         names=names,
         may_draft=may_draft,
         answer=shown(request, answered, spoken.gettext("Not made"), spoken.gettext("New version made")),
     )
-
-
-def standing(known: Sequence[Version], version: Version, today: date) -> str:
-    """Whether a version is `in_force`, `to_come`, `past`, or was `replaced` before it came into force."""
-    if policies.on_day(known, version.starts_on) != version:
-        return "replaced"
-    if version.starts_on > today:
-        return "to_come"
-    return "in_force" if policies.on_day(known, today) == version else "past"
 
 
 def changes(known: Sequence[Version], version: Version) -> dict[str, tuple[Any, Any]] | None:

@@ -17,6 +17,7 @@ from api.rest.operation import (
     Operation,
     ShortText,
     body_of,
+    choice_query,
     command_id,
     cursor_of,
     following,
@@ -124,13 +125,21 @@ def whole(bank: Bank, found: service_certificates.Certificate, paper: str) -> Wh
     return WholeCertificate(**facts(found), id=found.id, code=certificate_paper.path_of(bank, found), paper=paper)
 
 
-@reading("/certificates", Operation(MyCertificates, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
+@reading(
+    "/certificates",
+    Operation(MyCertificates, refusals=("cursor_invalid", "invalid"), query=("certificate_state", "cursor", "limit")),
+)
 async def mine(request: AnyRequest) -> Response[Any]:
     """The member's own certificates."""
     bank, member_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
         page = await service_certificates.mine(
-            connection, bank.book_id, member_id, before=cursor_of(request), limit=limit_of(request)
+            connection,
+            bank.book_id,
+            member_id,
+            state=choice_query(request, "certificate_state", service_certificates.STATES),
+            before=cursor_of(request),
+            limit=limit_of(request),
         )
     found = [
         IssuedCertificate(

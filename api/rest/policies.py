@@ -16,6 +16,7 @@ from api.rest.operation import (
     CommandAnswer,
     Operation,
     body_of,
+    choice_query,
     command_id,
     following,
     give,
@@ -26,7 +27,8 @@ from api.rest.operation import (
     writing,
 )
 from api.state import bank_of
-from timebank import policies, policy
+from timebank import policies, policy, purses
+from timebank.clock import local_day
 from timebank.errors import Invalid, NotAllowed
 from timebank.policies import Draft
 from timebank.preview import preview
@@ -125,14 +127,17 @@ def rules_of(body: PolicyRules) -> policy.Rules:
 
 
 @reading(
-    "/policy-versions", Operation(PolicyVersions, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit"))
+    "/policy-versions",
+    Operation(PolicyVersions, refusals=("cursor_invalid", "invalid"), query=("version_state", "cursor", "limit")),
 )
 async def versions(request: AnyRequest) -> Response[Any]:
     """Every version of the rules."""
-    bank = bank_of(request)
+    bank, state = bank_of(request), choice_query(request, "version_state", policies.STATES)
     async with bank.engine.connect() as connection:
         known = await policies.versions(connection, bank.book_id)
-    found, later = policies.part(known, numbered_cursor(request), limit_of(request, 50))
+        today = local_day(bank.clock(), await purses.time_zone(connection, bank.book_id))
+    wanted = policies.in_state(known, state, today)
+    found, later = policies.part(wanted, numbered_cursor(request), limit_of(request, 50))
     shown = msgspec.convert(found, list[PolicyVersion], from_attributes=True)
     return give(PolicyVersions(versions=shown, following=following(later)))
 

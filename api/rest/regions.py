@@ -23,9 +23,11 @@ from api.rest.operation import (
     ranked_cursor,
     reading,
     shaped,
+    text_query,
 )
 from api.state import bank_of
 from timebank import kinds, regions
+from timebank.tables import LEVELS
 from timebank.trail import READERS
 
 Level = Literal["city", "district", "street", "community", "grid", "building", "unit"]
@@ -120,20 +122,28 @@ class KindChanges(Body, frozen=True):
     active: bool | None = None
 
 
-@reading("/regions", Operation(Regions, refusals=("cursor_invalid", "invalid"), query=("parent_id", "cursor", "limit")))
+@reading(
+    "/regions",
+    Operation(
+        Regions,
+        refusals=("cursor_invalid", "invalid"),
+        query=("parent_id", "region_name", "region_level", "cursor", "limit"),
+    ),
+)
 async def list_regions(request: AnyRequest) -> Response[Any]:
-    """The regions right below one of the branch; with no parent, the tops of the branch."""
-    bank = bank_of(request)
+    """The regions right below one of the branch; with no parent, the tops of the branch.
+
+    With a name or a level, those of the whole branch that are so, however deep; with a parent too, those under it.
+    """
+    bank, parent_id = bank_of(request), id_query(request, "parent_id")
+    name, level = text_query(request, "region_name"), choice_query(request, "region_level", LEVELS)
+    asked: dict[str, Any] = {"actor_id": member_of(request).member_id, "roles": READERS, "now": bank.clock()}
+    asked |= {"after": cursor_of(request), "limit": limit_of(request, 100)}
     async with bank.engine.connect() as connection:
-        page = await regions.below(
-            connection,
-            bank.book_id,
-            id_query(request, "parent_id"),
-            actor_id=member_of(request).member_id,
-            roles=READERS,
-            now=bank.clock(),
-            after=cursor_of(request),
-            limit=limit_of(request, 100),
+        page = (
+            await regions.found(connection, bank.book_id, name=name, level=level, below_id=parent_id, **asked)
+            if name or level
+            else await regions.below(connection, bank.book_id, parent_id, **asked)
         )
     return give(Regions(regions=[shaped(row, Region) for row in page.rows], following=following(page.following)))
 

@@ -153,6 +153,14 @@ async def test_a_check_turns_red_and_tells_forgeries_apart(town: Town, person: P
     )
     assert 'data-check="changed"' in page.text
     assert page.text.count("badge-stop") == 1
+    asked = "/api/v1/certificates?certificate_state="
+    assert [each["stands"] for each in (await person.get(f"{asked}changed")).json()["certificates"]] == [False]
+    assert (await person.get(f"{asked}stands")).json()["certificates"] == []
+    assert problem(await person.get(f"{asked}x")) == (422, "invalid")
+    shown = [
+        f"{found.id}/paper.pdf" in (await person.get(f"/certificates?state={s}")).text for s in ("stands", "changed")
+    ]
+    assert shown == [False, True]
     forged = await stranger.get(path[:-1] + ("0" if path[-1] != "0" else "1"))
     assert (forged.status_code, 'data-code="code_forged"' in forged.text, "林一" in forged.text) == (422, True, False)
     assert 'data-code="code_malformed"' in (await stranger.get("/V/NONSENSE")).text

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from html import unescape
@@ -35,6 +35,8 @@ PAGES = (
     "/admin/members",
     "/admin/roles",
     "/admin/regions?at={region}",
+    "/admin/regions?name=36011",
+    "/certificates",
     "/admin/kinds",
     "/admin/funds",
     "/admin/funds/{fund}",
@@ -93,6 +95,7 @@ async def all_of_it(town: Town) -> tuple[Person, dict[str, Any]]:
         town.watch.move(minutes=1)
     await cards(town, boss, manager)
     for number in range(MANY):
+        assert (await boss.send(f"{ROOT}/certificates", {"id": boss.new_id()})).status_code == 201
         visitor = await town.volunteer(f"访客{number}")
         await visitor.send(f"{ROOT}/check-ins", {"id": visitor.new_id(), "code": town.code()})
         begins = town.watch.now + timedelta(days=1 + number)
@@ -292,27 +295,68 @@ async def test_no_list_is_taken_away_in_parts_too_often_or_too_many_at_once(
     assert problem(await boss.get(members, params={"format": "csv"})) == (429, "try_later")
 
 
-@pytest.mark.parametrize("name", ["catalogue", "kind_state", "reward_kind", "station_name"])
-async def test_filters_narrow_and_strange_ones_are_refused(town: Town, name: str) -> None:
+async def test_filters_narrow_and_strange_ones_are_refused(town: Town) -> None:
     boss = await town.with_role("admin")
-    path, value, all_fit = {
-        "catalogue": ("service-kinds", "four_aids", lambda each: each["catalogue"] == "four_aids"),
-        "kind_state": ("service-kinds", "retired", lambda each: not each["active"]),
-        "reward_kind": ("rewards", "voucher", lambda each: each["kind"] == "voucher"),
-        "station_name": ("stations", "Branch", lambda each: "Branch" in each["name_en"]),
-    }[name]
     async with town.bank.engine.begin() as connection:
         await town.city.add_station(connection, name_en="Branch")
         for kind in ("goods", "voucher"):
             await town.city.add_reward(connection, kind=kind)
     body = {"id": boss.new_id(), "active": False}
     await boss.send(f"{ROOT}/service-kinds/{town.city.kinds['other']}/changes", body)
-    everything = items_of((await boss.get(f"{ROOT}/{path}")).json())
-    narrowed = items_of((await boss.get(f"{ROOT}/{path}", params={name: value})).json())
-    assert narrowed == [each for each in everything if all_fit(each)]
-    assert 0 < len(narrowed) < len(everything)
-    if name != "station_name":
-        assert problem(await boss.get(f"{ROOT}/{path}", params={name: "x"})) == (422, "invalid")
+    rules = (await boss.get(f"{ROOT}/policy-versions")).json()["versions"][0]["rules"]
+    for _ in range(2):
+        body = {"id": boss.new_id(), "starts_on": "2026-06-01", "rules": rules}
+        assert (await boss.send(f"{ROOT}/policy-versions", body)).status_code == 201
+    cases: list[tuple[str, str, str, Callable[[dict[str, Any]], bool]]] = [
+        ("service-kinds", "catalogue", "four_aids", lambda each: each["catalogue"] == "four_aids"),
+        ("service-kinds", "kind_state", "retired", lambda each: not each["active"]),
+        ("rewards", "reward_kind", "voucher", lambda each: each["kind"] == "voucher"),
+        ("stations", "station_name", "Branch", lambda each: "Branch" in each["name_en"]),
+        ("policy-versions", "version_state", "in_force", lambda each: each["number"] == 1),
+        ("policy-versions", "version_state", "replaced", lambda each: each["number"] == 2),
+        ("policy-versions", "version_state", "to_come", lambda each: each["number"] == 3),
+    ]
+    for path, name, value, fits in cases:
+        everything = items_of((await boss.get(f"{ROOT}/{path}")).json())
+        narrowed = items_of((await boss.get(f"{ROOT}/{path}", params={name: value})).json())
+        assert narrowed == [each for each in everything if fits(each)], (name, value)
+        assert 0 < len(narrowed) < len(everything), (name, value)
+        if name != "station_name":
+            assert problem(await boss.get(f"{ROOT}/{path}", params={name: "x"})) == (422, "invalid"), name
+    shown = (await boss.get("/admin/policy?state=replaced")).text
+    assert ("第 2 版" in shown, "第 1 版" in shown, "version_state=replaced" in shown) == (True, False, True)
+    assert "没有找到" in (await boss.get("/admin/policy?state=past")).text
+
+
+async def test_regions_are_found_by_name_code_and_level_however_deep(town: Town) -> None:
+    boss, city = await town.with_role("admin"), town.city
+    district, other = str(city.district_id), str(city.other_district_id)
+    community, elsewhere = str(city.community_id), str(city.other_community_id)
+    names = {"name_zh": "翠苑社区", "name_en": "Jade Garden"}
+    await boss.send(f"{ROOT}/regions/{community}/names", {"id": boss.new_id(), **names})
+    for asked, found in (
+        ({"region_name": "jade"}, {community}),
+        ({"region_name": "苑"}, {community}),
+        ({"region_name": "360103"}, {other, elsewhere}),
+        ({"region_name": "360103001002"}, {elsewhere}),
+        ({"region_name": "%"}, set()),
+        ({"region_level": "community"}, {community, elsewhere}),
+        ({"region_level": "community", "parent_id": district}, {community}),
+        ({"region_name": "3601", "region_level": "district"}, {district, other}),
+        ({"region_name": "3601", "parent_id": other}, {elsewhere}),
+    ):
+        listed = items_of((await boss.get(f"{ROOT}/regions", params=asked)).json())
+        assert {each["id"] for each in listed} == found, asked
+        page = {"name": asked.get("region_name", ""), "level": asked.get("region_level", "")}
+        text = (await boss.get("/admin/regions", params={**page, "at": asked.get("parent_id", "")})).text
+        for id in (district, other, community, elsewhere):
+            below = text.partition('class="branch"')[2]
+            assert (f'at={id}">' in below) == (id in found), (asked, id)
+    assert problem(await boss.get(f"{ROOT}/regions", params={"region_level": "x"})) == (422, "invalid")
+    # What is found stands with the way down to it, and nobody finds what is not of their branch.
+    assert "试验360100 › 试验360102 › 试验360102</span>" in (await boss.get("/admin/regions?name=jade")).text
+    theirs = await town.with_role("admin", region_id=city.other_district_id)
+    assert items_of((await theirs.get(f"{ROOT}/regions", params={"region_name": "jade"})).json()) == []
 
 
 async def test_records_and_codes_are_found_by_state_grade_and_reason(town: Town) -> None:
