@@ -39,8 +39,8 @@ class Visitor:
     browser_is_new: bool = False
     reads: str | None = None
     """The scope of the token in place of a session; see `api/reading.py`."""
-    helped_name: str | None = None
-    """Whom a helper acts for, by name."""
+    acts_for: str | None = None
+    """Whom a helper or a guardian acts for, by name."""
     kiosk: Row[Any] | None = None
     """The kiosk that signed this request, where the route is for kiosks; see `api/credentials.py`."""
 
@@ -85,10 +85,10 @@ async def recognise(bank: Bank, arrival: Arrival, cookies: dict[str, str], *, ke
         visitor.session = await bank.recognition.session_of(token)
         visitor.token = token if visitor.session else None
     session = visitor.session
-    if session is not None and session.helper_id is not None:
+    if session is not None and session.acting_id is not None:
         async with bank.engine.connect() as connection:
             names = await members.names(connection, bank.book_id, bank.keys, [session.member_id])
-        visitor.helped_name = names.get(session.member_id, "?")
+        visitor.acts_for = names.get(session.member_id, "?")
     return visitor
 
 

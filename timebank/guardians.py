@@ -1,7 +1,7 @@
 """Minors: joined by a guardian, who agrees for them and acts for them until they are of age.
 
-The child is a member of the guardian's household, so neither verifies the other's hours. The guardian's sessions for
-the child are the child's, and the trail says who began each.
+The child is a member of the guardian's household, so neither verifies the other's hours. A guardian goes on as the
+child in the session that was their own, and stops; the trail says who began and who stopped.
 """
 
 from collections.abc import Collection, Sequence
@@ -95,12 +95,26 @@ async def add_child(
     return id
 
 
-async def act(connection: AsyncConnection, book_id: int, child_id: UUID, *, actor_id: UUID, now: datetime) -> str:
-    """Begin a session of one's child; answers its token. `not_found` for everybody who is not."""
+async def act(
+    connection: AsyncConnection, book_id: int, child_id: UUID, *, token: str, actor_id: UUID, now: datetime
+) -> str:
+    """Go on as one's child, in the session of `token`: it gets another token, which is answered.
+
+    Errors: `not_found`, for everybody who is not a guardian of the child now.
+    """
     if actor_id not in await guardian_ids(connection, book_id, child_id, now):
         raise NotFound(kind="member")
     await write(connection, book_id, "guardian.act", child_id, actor_id, now)
-    return await sessions.begin(connection, book_id, child_id, now)
+    return await sessions.turn(connection, book_id, token, child_id=child_id)
+
+
+async def stop(
+    connection: AsyncConnection, book_id: int, child_id: UUID, *, token: str, guardian_id: UUID, now: datetime
+) -> str:
+    """Go on for oneself again, in the session of `token`: it gets another token, which is answered."""
+    changed = await sessions.turn(connection, book_id, token)
+    await write(connection, book_id, "guardian.stop", child_id, guardian_id, now)
+    return changed
 
 
 async def guardian_ids(connection: AsyncConnection, book_id: int, child_id: UUID, now: datetime) -> set[UUID]:

@@ -5,7 +5,6 @@ member end it. A helper goes on in the session that was their own, for the membe
 redeems within a day's limit, gives a redemption up and asks about a record. Whatever is done names both in the trail.
 """
 
-import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -16,14 +15,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, Select, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import access, cards, desk, guardians, members, membership, policy, readings, trail
+from timebank import access, cards, desk, guardians, members, membership, policy, readings, sessions, trail
 from timebank.cards import ISSUING_ROLES
 from timebank.clock import day_start
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import BankError, Conflict, Invalid, NotAllowed, NotFound
 from timebank.keys import Keys
-from timebank.sessions import token_hash
-from timebank.tables import audit_entry, helping, member, redemption, session
+from timebank.tables import audit_entry, helping, member, redemption
 
 # What made it sure that the member wants it: their own session, their PIN at the desk, their card alone.
 Vouched = Literal["self", "pin", "card"]
@@ -230,7 +228,7 @@ async def act(
     member_id: UUID | None = await connection.scalar(query)
     if member_id is None:
         raise NotFound(kind="helping")
-    changed = await turn(connection, book_id, token, helping_id)
+    changed = await sessions.turn(connection, book_id, token, helping_id=helping_id)
     await write(connection, book_id, "helping.act", member_id, actor_id, now)
     await readings.note(connection, book_id, actor_id, [member_id], "statement", now)
     return changed, member_id
@@ -240,22 +238,9 @@ async def stop(
     connection: AsyncConnection, book_id: int, member_id: UUID, *, token: str, helper_id: UUID, now: datetime
 ) -> str:
     """Go on for oneself again, in the session of `token`: it gets another token, which is answered."""
-    changed = await turn(connection, book_id, token, None)
+    changed = await sessions.turn(connection, book_id, token)
     await write(connection, book_id, "helping.stop", member_id, helper_id, now)
     return changed
-
-
-async def turn(connection: AsyncConnection, book_id: int, token: str, helping_id: UUID | None) -> str:
-    """For whom a session acts from now on, under a token of its own: what another tab holds is of the one before."""
-    following = secrets.token_urlsafe(32)
-    changed = await connection.execute(
-        update(session)
-        .where(session.c.book_id == book_id, session.c.token_hash == token_hash(token))
-        .values(token_hash=token_hash(following), helping_id=helping_id)
-    )
-    if changed.rowcount != 1:
-        raise NotFound(kind="session")
-    return following
 
 
 class ByAnother(Protocol):

@@ -78,6 +78,7 @@ KEPT = {
     "redemption.ended_by": "who handed it over, under the id they had then",
     "redemption.made_by": "who redeemed it, under the id they had then",
     "role_grant.member_id": "ended",
+    "session.child_id": "ended: who acted for the absorbed signs in anew",
     "session.member_id": "ended",
     "shift_feed.member_id": "dropped: the survivor makes an address of their own",
     "webhook.added_by": "who added it, under the id they had then",

@@ -85,10 +85,11 @@ async def change_address(
     mail: str = "",
     digits: str,
     address: str,
+    guardian: bool = False,
     now: datetime,
-) -> str:
+) -> str | None:
     """Make a number or a mail address one's own by the digits that were sent to it. Every session ends; answers the
-    token of a new one.
+    token of a new one, or None where a `guardian` does it for a child, whose own session goes on.
 
     Errors: `sign_in_refused` (digits), `try_later`, `phone_taken`, `invalid` (phone, mail).
     """
@@ -108,7 +109,7 @@ async def change_address(
         await membership.apply(connection, book_id, keys, row, changes, now=now, actor_id=member_id)
         await sessions.end_all(connection, book_id, member_id)
         await limits.clear(connection, book_id, sessions.CODE_TRIES_FROM_PHONE, index)
-        return await sessions.begin(connection, book_id, member_id, now)
+        return None if guardian else await sessions.begin(connection, book_id, member_id, now)
 
 
 async def forget_mail(connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, *, now: datetime) -> None:
@@ -140,9 +141,18 @@ def proof(keys: Keys, index: bytes, member_id: UUID) -> bytes:
 
 
 async def change_password(
-    engine: AsyncEngine, book_id: int, keys: Keys, member_id: UUID, *, present: str, password: str, now: datetime
-) -> str:
-    """Choose a password; who has one types it first. Every session ends; answers the token of a new one.
+    engine: AsyncEngine,
+    book_id: int,
+    keys: Keys,
+    member_id: UUID,
+    *,
+    present: str,
+    password: str,
+    guardian: bool = False,
+    now: datetime,
+) -> str | None:
+    """Choose a password; who has one types it first. Every session ends; answers the token of a new one, or None where
+    a `guardian` does it for a child, whose own session goes on.
 
     Errors: `sign_in_refused` (the present one), `password_weak`, `try_later`.
     """
@@ -158,4 +168,4 @@ async def change_password(
     async with engine.begin() as connection:
         await members.set_password(connection, book_id, member_id, password_hash=chosen, now=now, actor_id=member_id)
         await limits.clear(connection, book_id, sessions.PASSWORD_TRIES, member_id.bytes)
-        return await sessions.begin(connection, book_id, member_id, now)
+        return None if guardian else await sessions.begin(connection, book_id, member_id, now)

@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, LargeBinary, and_, any_, bindparam, delete, or_, select, update
+from sqlalchemy import ARRAY, DateTime, LargeBinary, and_, any_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import access, limits, members, passwords, sms, vault
-from timebank.errors import BankError
+from timebank.errors import BankError, NotFound
 from timebank.keys import Keys
 from timebank.limits import Limit
 from timebank.rows import Query
 from timebank.sms import Sender
-from timebank.tables import activation, helping, member, phone_code, role_grant, session
+from timebank.tables import activation, guardian, helping, member, phone_code, role_grant, session
 
 IDLE = timedelta(days=14)
 LONGEST = timedelta(days=30)
@@ -56,7 +56,8 @@ class Session:
     """Who is signed in. `version` rises with every change of what the member may do.
 
     Where somebody acts for a member, `member_id` and `state` are that member's, `helper_id` says who it is, and there
-    are no grants: a helper has no role of theirs.
+    are no grants: a helper has no role of theirs. A guardian who goes on as a child is `guardian_id`, and may do
+    what the child may.
     """
 
     member_id: UUID
@@ -68,11 +69,17 @@ class Session:
     by_passkey: bool = False
     """Whether a passkey began it."""
     helper_id: UUID | None = None
+    guardian_id: UUID | None = None
+
+    @property
+    def acting_id(self) -> UUID | None:
+        """Who acts for the member, as a helper or a guardian."""
+        return self.helper_id or self.guardian_id
 
     @property
     def person_id(self) -> UUID:
         """Who sits before the screen."""
-        return self.helper_id or self.member_id
+        return self.acting_id or self.member_id
 
 
 async def sign_in_by_password(
@@ -239,6 +246,29 @@ async def begin(
     return token
 
 
+async def turn(
+    connection: AsyncConnection,
+    book_id: int,
+    token: str,
+    *,
+    helping_id: UUID | None = None,
+    child_id: UUID | None = None,
+) -> str:
+    """For whom a session acts from now on, under a token of its own: what another tab holds is of the one before.
+
+    For the member themselves where nobody is named. Errors: `not_found`.
+    """
+    following = secrets.token_urlsafe(32)
+    changed = await connection.execute(
+        update(session)
+        .where(session.c.book_id == book_id, session.c.token_hash == token_hash(token))
+        .values(token_hash=token_hash(following), helping_id=helping_id, child_id=child_id)
+    )
+    if changed.rowcount != 1:
+        raise NotFound(kind="session")
+    return following
+
+
 async def raise_to_passkey(connection: AsyncConnection, book_id: int, token: str) -> None:
     """From now on the session counts as one that a passkey began."""
     await connection.execute(
@@ -266,7 +296,7 @@ async def find_all(
     rows = await FIND.rows(connection, book_id=book_id, digests=digests, now=now)
     found: dict[bytes, Session] = {}
     stale: dict[bytes, datetime] = {}
-    for digest, seen_at, created_at, by_passkey, helped_id, helped_state, *of_member in rows:
+    for digest, seen_at, created_at, by_passkey, child_id, helped_id, helped_state, *of_member in rows:
         member_id, locale, state, version, *grant = of_member
         known = found.get(digest)
         grants = known.grants if known else ()
@@ -275,7 +305,8 @@ async def find_all(
         if helped_id is None:
             found[digest] = Session(member_id, locale, state, version, grants, created_at, by_passkey)
         else:
-            found[digest] = Session(helped_id, locale, helped_state, version, (), created_at, helper_id=member_id)
+            acting = {"guardian_id" if child_id else "helper_id": member_id}
+            found[digest] = Session(helped_id, locale, helped_state, version, (), created_at, **acting)
         if now - seen_at >= SEEN_EVERY:
             stale[digest] = min(now + IDLE, created_at + LONGEST)
     for digest, expires_at in stale.items():
@@ -296,6 +327,7 @@ FIND = Query(
         session.c.seen_at,
         session.c.created_at,
         session.c.by_passkey,
+        session.c.child_id,
         helped.c.id.label("helped_id"),
         helped.c.state.label("helped_state"),
         member.c.id,
@@ -317,10 +349,19 @@ FIND = Query(
         ),
     )
     .outerjoin(
+        guardian,
+        and_(
+            guardian.c.book_id == session.c.book_id,
+            guardian.c.child_id == session.c.child_id,
+            guardian.c.guardian_id == session.c.member_id,
+            guardian.c.until > bindparam("now"),
+        ),
+    )
+    .outerjoin(
         helped,
         and_(
-            helped.c.book_id == helping.c.book_id,
-            helped.c.id == helping.c.member_id,
+            helped.c.book_id == session.c.book_id,
+            helped.c.id == func.coalesce(helping.c.member_id, guardian.c.child_id),
             *(helped.c.state != state for state in members.GONE),
         ),
     )
@@ -338,7 +379,7 @@ FIND = Query(
         session.c.expires_at > bindparam("now"),
         *(member.c.state != state for state in members.GONE),
         # Where somebody may not act for a member any more, their session for that member is over.
-        or_(session.c.helping_id.is_(None), helped.c.id.is_not(None)),
+        or_(and_(session.c.helping_id.is_(None), session.c.child_id.is_(None)), helped.c.id.is_not(None)),
     )
     .order_by(role_grant.c.role, role_grant.c.id)
 )

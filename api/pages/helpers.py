@@ -76,13 +76,18 @@ async def helpers_page(request: AnyRequest, answer: Shown | None, *, status: int
 
 def end_of_day(request: AnyRequest, form: Form, field: str) -> datetime:
     """The end of a day of the community's, as a form has it; raises `invalid`."""
+    return start_of_day(request, form, field, days=1)
+
+
+def start_of_day(request: AnyRequest, form: Form, field: str, *, days: int = 0) -> datetime:
+    """The start of a day of the community's, as a form has it, or of the one so many days later; raises `invalid`."""
     try:
         day = datetime.fromisoformat(form.text(field)).date()
     except ValueError:
         raise Problem("invalid", {"field": field, "reason": "type"}) from None
     if not 2000 <= day.year <= 2199:
         raise Problem("invalid", {"field": field, "reason": "range"})
-    return datetime.combine(day + timedelta(days=1), time(), speaker(request).zone)
+    return datetime.combine(day + timedelta(days=days), time(), speaker(request).zone)
 
 
 async def refused(request: AnyRequest, problem: Problem) -> Response[Any]:
@@ -102,6 +107,8 @@ async def grant(request: AnyRequest) -> Response[Any]:
         "card": form.text("code") or None,
     }
     try:
+        if form.text("starts_on"):
+            body["starts_at"] = start_of_day(request, form, "starts_on").isoformat()
         body["ends_at"] = end_of_day(request, form, "ends_on").isoformat()
         taken = msgspec.convert(body, deeds.NewHelper)
     except msgspec.ValidationError as error:
@@ -132,11 +139,12 @@ async def act(request: AnyRequest, helping_id: FromPath[UUID]) -> Response[Any]:
 
 @post("/helpers/stop", status_code=303)
 async def stop(request: AnyRequest) -> Response[Any]:
-    """Go on for oneself again. Pressed twice, it is done once."""
-    if member(request).helper_id is None:
+    """Go on for oneself again, as a helper or a guardian. Pressed twice, it is done once."""
+    session = member(request)
+    if session.acting_id is None:
         return go(WAY)
     token, _ = await deeds.stopped(request)
-    return sign_in_with(request, go(WAY), token)
+    return sign_in_with(request, go("/privacy" if session.guardian_id else WAY), token)
 
 
 handlers = [my_helpers, grant, end, act, stop]

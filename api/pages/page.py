@@ -80,7 +80,10 @@ class Frame:
     demo_time: datetime | None
     member_id: UUID | None
     """Whose scans this browser may send; nobody's while a helper acts for a member."""
-    helped: str | None
+    acts_for: str | None
+    """Whom whoever looks at the page acts for, by name."""
+    helped: bool
+    """Whether it is a helper who acts, within a helper's limits."""
     worker: str
 
 
@@ -138,6 +141,7 @@ def frame(request: AnyRequest, way: str) -> Frame:
     visitor = visitor_of(request)
     bank = bank_of(request)
     spoken, now = speaker(request), bank.clock()
+    helped = visitor.session is not None and visitor.session.helper_id is not None
     other = next(tag for tag in TAGS if tag != spoken.tag)
     size = text_size.chosen(request.cookies.get(text_size.COOKIE))
     found = ways(visitor.session, spoken)
@@ -157,8 +161,9 @@ def frame(request: AnyRequest, way: str) -> Frame:
         today=spoken.to_day(now),
         now_milliseconds=int(now.timestamp() * 1000),
         demo_time=now if bank.settings.demo else None,
-        member_id=visitor.session.member_id if visitor.session and not visitor.helped_name else None,
-        helped=visitor.helped_name,
+        member_id=visitor.session.member_id if visitor.session and not helped else None,
+        acts_for=visitor.acts_for,
+        helped=helped,
         worker=f"/service-worker.js?language={spoken.tag}&size={size}&version={build_digest()}",
     )
 

@@ -175,13 +175,8 @@ async def add_child(request: AnyRequest) -> Response[Any]:
 
 @post("/privacy/children/{child_id:uuid}", status_code=303)
 async def act_for_child(request: AnyRequest, child_id: FromPath[UUID]) -> Response[Any]:
-    """Go on as one's child, in a session of the child's."""
-    bank = bank_of(request)
-    async with bank.engine.begin() as connection:
-        token = await guardians.act(
-            connection, bank.book_id, child_id, actor_id=member(request).member_id, now=bank.clock()
-        )
-    return sign_in_with(request, go("/"), token)
+    """Go on as one's child: a bar on every page says so, and ends it."""
+    return sign_in_with(request, go("/"), await child_deeds.begun(request, child_id))
 
 
 @post("/privacy/name", status_code=303)
@@ -228,6 +223,7 @@ async def change_address(request: AnyRequest) -> Response[Any]:
         **typed,
         digits=form.text("digits").replace(" ", ""),
         address=address_of(request),
+        guardian=session.guardian_id is not None,
         now=bank.clock(),
     )
     return await anew(request, changing, "phone" if typed["phone"] else "mail", **typed, sent=True)
@@ -250,18 +246,19 @@ async def change_password(request: AnyRequest) -> Response[Any]:
         session.member_id,
         present=form.checked("present", form.fields.get("present", "")),
         password=form.checked("password", form.fields.get("password", "")),
+        guardian=session.guardian_id is not None,
         now=bank.clock(),
     )
     return await anew(request, changing, "password")
 
 
-async def anew(request: AnyRequest, changing: Awaitable[str], done: str, **more: Any) -> Response[Any]:
-    """Change what signs somebody in, and go on in the session that begins with it; or say why not."""
+async def anew(request: AnyRequest, changing: Awaitable[str | None], done: str, **more: Any) -> Response[Any]:
+    """Change what signs somebody in, and go on in the session that begins with it, if one does; or say why not."""
     try:
         token = await changing
     except BankError as error:
         return await told(request, problem_of(error), **more)
-    return sign_in_with(request, go(WAY, done=done), token)
+    return sign_in_with(request, go(WAY, done=done), token) if token else go(WAY, done=done)
 
 
 @post("/privacy/erasure", status_code=303)

@@ -27,6 +27,7 @@ ACTIONS = {
     "member.activation": mark("Code on paper printed"),
     "guardian.add": mark("Child joined by a guardian"),
     "guardian.act": mark("Guardian acts for a child"),
+    "guardian.stop": mark("Guardian stops acting for a child"),
     "passkey.add": mark("Passkey added"),
     "passkey.remove": mark("Passkey removed"),
     "passkey.suspect": mark("Passkey refused: there may be a copy"),

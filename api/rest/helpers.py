@@ -29,7 +29,7 @@ from api.rest.operation import (
 )
 from api.rest.sessions import SignedIn, signed_in
 from api.state import bank_of
-from timebank import cards, helpers, members
+from timebank import cards, guardians, helpers, members
 
 GRANTING = ("code_malformed", "code_forged", "card_revoked", "role_not_allowed", "helpers_full")
 
@@ -170,7 +170,7 @@ async def begun(request: AnyRequest, helping_id: UUID) -> tuple[str, UUID]:
 
 @writing("/me/helping/stop", Operation(SignedIn, None, 201, ("conflict",)))
 async def stop_acting(request: AnyRequest) -> Response[Any]:
-    """Go on for oneself again; `conflict` for who acts for nobody."""
+    """Go on for oneself again, as a helper or as a guardian; `conflict` for who acts for nobody."""
     token, member_id = await stopped(request)
     return signed_in(request, token, member_id)
 
@@ -178,19 +178,18 @@ async def stop_acting(request: AnyRequest) -> Response[Any]:
 async def stopped(request: AnyRequest) -> tuple[str, UUID]:
     """The session's new token, and whose it is again."""
     bank, session, present = bank_of(request), member_of(request), visitor_of(request).token or ""
-    if session.helper_id is None:
-        raise Problem("conflict", {"field": "helper"})
+    book_id, member_id, now = bank.book_id, session.member_id, bank.clock()
     async with bank.engine.begin() as connection:
-        token = await helpers.stop(
-            connection,
-            bank.book_id,
-            session.member_id,
-            token=present,
-            helper_id=session.helper_id,
-            now=bank.clock(),
-        )
+        if (helper_id := session.helper_id) is not None:
+            token = await helpers.stop(connection, book_id, member_id, token=present, helper_id=helper_id, now=now)
+        elif (guardian_id := session.guardian_id) is not None:
+            token = await guardians.stop(
+                connection, book_id, member_id, token=present, guardian_id=guardian_id, now=now
+            )
+        else:
+            raise Problem("conflict", {"field": "helper"})
     bank.recognition.forget(present)
-    return token, session.helper_id
+    return token, session.person_id
 
 
 @writing(

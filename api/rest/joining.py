@@ -8,7 +8,7 @@ from litestar import Response
 from litestar.params import FromPath
 from msgspec import Meta
 
-from api.auth import address_of, member_of
+from api.auth import address_of, member_of, visitor_of
 from api.rest.deeds import Doing, doing
 from api.rest.members import Locale, Phone
 from api.rest.operation import (
@@ -191,13 +191,25 @@ async def add_child(deed: Doing[NewChild]) -> dict[str, Any]:
 
 @writing("/me/children/{child_id:uuid}/sessions", Operation(SignedIn, None, 201, ("not_found",)))
 async def act_for_child(request: AnyRequest, child_id: FromPath[UUID]) -> Response[Any]:
-    """Begin a session of one's child: what is done in it is done by the child. It takes the place of one's own."""
-    bank = bank_of(request)
+    """Go on as one's child, in the same session under another token, until it is stopped (`/me/helping/stop`). What is
+    done meanwhile is done by the child."""
+    return signed_in(request, await begun(request, child_id), child_id)
+
+
+async def begun(request: AnyRequest, child_id: UUID) -> str:
+    """The session's new token, as whose child it goes on."""
+    bank, present = bank_of(request), visitor_of(request).token or ""
     async with bank.engine.begin() as connection:
         token = await guardians.act(
-            connection, bank.book_id, child_id, actor_id=member_of(request).member_id, now=bank.clock()
+            connection,
+            bank.book_id,
+            child_id,
+            token=present,
+            actor_id=member_of(request).member_id,
+            now=bank.clock(),
         )
-    return signed_in(request, token, child_id)
+    bank.recognition.forget(present)
+    return token
 
 
 handlers = [ask_to_join, join, activate, issue_activation, my_children, act_for_child, add_child.route]

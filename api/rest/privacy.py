@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import Response
 from msgspec import Meta
 
-from api.auth import address_of, member_of
+from api.auth import address_of, member_of, visitor_of
 from api.rest.deeds import Doing, doing
 from api.rest.members import MemberCommand, Phone
 from api.rest.operation import (
@@ -227,7 +227,7 @@ async def prove(request: AnyRequest) -> Response[Any]:
 @writing("/me/address", Operation(SignedIn, ProvedAddress, 201, ("sign_in_refused", "try_later", "phone_taken")))
 async def change_address(request: AnyRequest) -> Response[Any]:
     """Make a number or a mail address one's own by the digits that were sent to it. Every session ends, and a new one
-    begins."""
+    begins; a guardian, who changes a child's, goes on in the present one."""
     body, bank, member_id = await body_of(request, ProvedAddress), bank_of(request), member_of(request).member_id
     token = await own.change_address(
         bank.engine,
@@ -238,9 +238,10 @@ async def change_address(request: AnyRequest) -> Response[Any]:
         mail=body.mail,
         digits=body.digits,
         address=address_of(request),
+        guardian=member_of(request).guardian_id is not None,
         now=bank.clock(),
     )
-    return signed_in(request, token, member_id)
+    return signed_in(request, token or visitor_of(request).token or "", member_id)
 
 
 @doing("/me/mail-removal", MemberCommand)
@@ -251,7 +252,8 @@ async def forget_my_mail(deed: Doing[MemberCommand]) -> None:
 
 @writing("/me/password", Operation(SignedIn, NewPassword, 201, ("sign_in_refused", "try_later", "password_weak")))
 async def change_password(request: AnyRequest) -> Response[Any]:
-    """Choose a password. Every session ends, and a new one begins."""
+    """Choose a password. Every session ends, and a new one begins; a guardian, who chooses a child's, goes on in the
+    present one."""
     body, bank, member_id = await body_of(request, NewPassword), bank_of(request), member_of(request).member_id
     token = await own.change_password(
         bank.engine,
@@ -260,9 +262,10 @@ async def change_password(request: AnyRequest) -> Response[Any]:
         member_id,
         present=body.present,
         password=body.password,
+        guardian=member_of(request).guardian_id is not None,
         now=bank.clock(),
     )
-    return signed_in(request, token, member_id)
+    return signed_in(request, token or visitor_of(request).token or "", member_id)
 
 
 DEEDS = (answer_consent, enter_consent, rename_me, forget_my_mail)

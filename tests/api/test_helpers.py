@@ -78,6 +78,17 @@ async def test_a_helper_acts_and_stops(town: Town, elder: Person) -> None:
     assert BAR not in (await helper.get("/")).text
     assert problem(await helper.send("/api/v1/me/helping/stop")) == (403, "csrf_failed")
 
+    # Another one from a later day on, and not before.
+    another = await town.volunteer("程远亲")
+    day = (town.watch.now + timedelta(days=5)).date()
+    fields = {"code": await card_of(another), "ends_on": (day + timedelta(days=9)).isoformat()}
+    assert (await elder.fill("/helpers", id=elder.new_id(), starts_on="x", **fields)).status_code == 422
+    assert (await elder.fill("/helpers", id=elder.new_id(), starts_on=day.isoformat(), **fields)).status_code == 303
+    (found,) = (await another.get("/api/v1/me/helpers")).json()["helpers"]
+    assert found["starts_at"] == f"{day - timedelta(days=1)}T16:00:00Z"
+    assert f"/helpers/{found['id']}/act" not in (await another.get("/helpers")).text
+    assert (await another.fill(f"/helpers/{found['id']}/act")).status_code == 404
+
 
 async def test_whatever_is_not_in_the_list_is_closed(town: Town, elder: Person) -> None:
     helper = await town.with_role("manager", station_id=town.city.station.id)

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.api.people import Person, Town, problem
 from timebank import activations, codes, guardians, members, merging, posters, sessions, sms
@@ -234,6 +234,23 @@ async def test_a_guardian_joins_a_child_and_acts_for_it(town: Town) -> None:
     # A child does not join another.
     refused = await parent.send("/api/v1/me/children", {**body, "id": parent.new_id()})
     assert problem(refused) == (403, "role_not_allowed")
+
+    # On every page it says for whom, also after the child's password changed; and it is stopped, once.
+    fields = {"present": "", "password": "a willow for the child"}
+    assert (await parent.fill("/privacy/password", **fields)).headers["location"] == "/privacy?done=password"
+    for path in ("/", "/records", "/privacy", "/card"):
+        assert "您正在为 小林 代办" in (await parent.get(path)).text, path
+    for _ in range(2):
+        stopped = await parent.fill("/helpers/stop")
+    assert stopped.headers["location"] == "/helpers"
+    assert "您正在为" not in (await parent.get("/")).text
+    assert (await parent.get("/api/v1/me")).json()["name"] == "林妈妈"
+    assert (await parent.fill(f"/privacy/children/{child_id}")).headers["location"] == "/"
+    # Of age, the child alone goes on.
+    async with town.bank.engine.begin() as connection:
+        known = update(guardian).where(guardian.c.book_id == town.bank.book_id, guardian.c.child_id == UUID(child_id))
+        await connection.execute(known.values(until=town.watch.now))
+    assert problem(await parent.get("/api/v1/me")) == (401, "not_signed_in")
 
 
 async def test_of_age_is_of_age_and_guardians_go_over_when_accounts_are_merged(town: Town) -> None:

@@ -1,6 +1,7 @@
 """Every page in every state as a picture, in both languages, on a phone, on a desk and in 大字, to be looked at.
 
-`python -m tests.browser.screenshots DIRECTORY` opens a demo bank for each language and lives through a few days in it.
+`python -m tests.browser.screenshots DIRECTORY [LANGUAGE]` opens a demo bank for each language, or for the one that is
+named, and lives through a few days in it.
 """
 
 import re
@@ -381,13 +382,18 @@ def in_language(language: str, folder: Path) -> set[str]:
 
 
 def main() -> None:
-    """Write the pictures into the directory that is named, both languages side by side."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tests.browser.screenshots DIRECTORY")
-    folder = Path(sys.argv[1])
+    """Write the pictures into the directory that is named, both languages side by side, or one of them."""
+    match sys.argv[1:]:
+        case [directory]:
+            languages = LANGUAGES
+        case [directory, language] if language in LANGUAGES:
+            languages = (language,)
+        case _:
+            sys.exit(f"usage: python -m tests.browser.screenshots DIRECTORY [{' | '.join(LANGUAGES)}]")
+    folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(len(LANGUAGES)) as both:
-        seen = set().union(*both.map(in_language, LANGUAGES, repeat(folder)))
+    with ProcessPoolExecutor(len(languages)) as each:
+        seen = set().union(*each.map(in_language, languages, repeat(folder)))
     if missing := unseen(seen):
         sys.exit(f"no picture shows {', '.join(missing)}")
 

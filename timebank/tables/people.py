@@ -219,8 +219,12 @@ session = Table(
     Column("by_passkey", Boolean, nullable=False, server_default=text("false")),
     # For whom the member acts in it; none: for themselves.
     Column("helping_id", Uuid),
+    # As which child the member, a guardian, goes on in it.
+    Column("child_id", Uuid),
     belongs_to("member_id", "member"),
     belongs_to("helping_id", "helping"),
+    belongs_to("child_id", "member"),
+    CheckConstraint("helping_id IS NULL OR child_id IS NULL", name="for_one"),
     Index(None, "book_id", "member_id"),
     Index(None, "book_id", "expires_at"),
 )
