@@ -19,6 +19,7 @@ from api.problems import MEDIA_TYPE, ProblemDocument
 from api.sentences import SENTENCES
 from timebank.policies import STATES as VERSION_STATES
 from timebank.policy import HOLD_ORDER
+from timebank.readings import KINDS as LOOKS
 from timebank.service_certificates import STATES as CERTIFICATE_STATES
 from timebank.tables import GRADES, LEVELS, RECORD_STATES, REDEMPTION_STATES
 
@@ -50,6 +51,9 @@ PARAMETERS = {
     "reward_state": ("Only rewards in this state.", {"type": "string", "enum": ["open", "closed"]}),
     "member_id": ("Only this member's.", {"type": "string", "format": "uuid"}),
     "parent_id": ("Those right below this region.", {"type": "string", "format": "uuid"}),
+    "service_kind_id": ("Only of this kind of service.", {"type": "string", "format": "uuid"}),
+    "shift_id": ("Only who came for this shift.", {"type": "string", "format": "uuid"}),
+    "look": ("Only looks of this kind.", {"type": "string", "enum": list(LOOKS)}),
     "region_name": (
         "A part of the name, or the first digits of the division code.",
         {"type": "string", "maxLength": 80},

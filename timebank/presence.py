@@ -12,9 +12,18 @@ from timebank.tables import attendance, punch, shift
 
 
 async def who_is_in(
-    connection: AsyncConnection, book_id: int, station_id: UUID, *, after: Cursor | None = None, limit: int = 50
+    connection: AsyncConnection,
+    book_id: int,
+    station_id: UUID,
+    *,
+    shift_id: UUID | None = None,
+    after: Cursor | None = None,
+    limit: int = 50,
 ) -> Page:
-    """Who is checked in, the first first: `member_id`, `started_at`, `source`, `holds`, and the shift's times."""
+    """Who is checked in, the first first: `member_id`, `started_at`, `source`, `holds`, and the shift's times.
+
+    `shift_id` leaves only those who came for that shift.
+    """
     query: Select[Any] = (
         select(
             attendance.c.id,
@@ -31,6 +40,8 @@ async def who_is_in(
         .outerjoin(shift, and_(shift.c.book_id == attendance.c.book_id, shift.c.id == attendance.c.shift_id))
         .where(attendance.c.book_id == book_id, attendance.c.station_id == station_id, attendance.c.state == "open")
     )
+    if shift_id is not None:
+        query = query.where(attendance.c.shift_id == shift_id)
     if after is not None:
         query = query.where(tuple_(attendance.c.started_at, attendance.c.id) > tuple_(*after))
     query = query.order_by(attendance.c.started_at, attendance.c.id).limit(limit + 1)

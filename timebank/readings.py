@@ -46,10 +46,18 @@ async def all_of(connection: AsyncConnection, book_id: int, member_id: UUID) -> 
 
 
 async def of(
-    connection: AsyncConnection, book_id: int, member_id: UUID, *, before: Ranked | None = None, limit: int = 20
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    what: str | None = None,
+    before: Ranked | None = None,
+    limit: int = 20,
 ) -> Page:
-    """Some of the looks at a member, the latest day first. Rows as of `all_of`. Raises CursorInvalid."""
+    """Some of the looks at a member, of one kind or all, the latest day first. Rows as of `all_of`. CursorInvalid."""
     query = looks(book_id, member_id)
+    if what is not None:
+        query = query.where(reading.c.what == what)
     if before is not None:
         query = query.where(tuple_(reading.c.day, reading.c.what, reading.c.reader_id) < tuple_(*place(before)))
     rows = (await connection.execute(query.limit(limit + 1))).all()

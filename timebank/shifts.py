@@ -130,10 +130,14 @@ async def planned(
     station_id: UUID,
     *,
     since: datetime,
+    kind_id: UUID | None = None,
     after: Cursor | None = None,
     limit: int = 50,
 ) -> Page:
-    """The shifts of a station that end after `since`, the first to end first; each with `people`, who came for it."""
+    """The shifts of a station that end after `since`, the first to end first; each with `people`, who came for it.
+
+    `kind_id` leaves only those of that kind of service.
+    """
     people = (
         select(func.count())
         .where(attendance.c.book_id == shift.c.book_id, attendance.c.shift_id == shift.c.id)
@@ -145,6 +149,8 @@ async def planned(
         shift.c.ends_at > since,
         shift.c.state == "planned",
     )
+    if kind_id is not None:
+        query = query.where(shift.c.service_kind_id == kind_id)
     if after is not None:
         query = query.where(tuple_(shift.c.ends_at, shift.c.id) > tuple_(*after))
     query = query.order_by(shift.c.ends_at, shift.c.id).limit(limit + 1)

@@ -22,6 +22,7 @@ from api.pages.office import ADMINS, asker, cursor_of, office, reader
 from api.pages.page import AnyRequest, go, speaker
 from api.pages.trying import Tried
 from api.problems import Problem, problem_of
+from api.rest.operation import choice_query, limit_of
 from api.sentences import sentence
 from api.state import Bank, bank_of
 from timebank import kinds, members, overview
@@ -59,13 +60,24 @@ async def import_list(request: AnyRequest) -> Response[Any]:
 async def list_page(request: AnyRequest, tried: Tried | None = None) -> Response[Any]:
     """The same, with what was wrong with a file."""
     session, bank = reader(request, *ADMINS), bank_of(request)
+    chosen = {
+        "kind": choice_query(request, "kind", ("", *KINDS)),
+        "state": choice_query(request, "state", ("", *STATE_WORDS)),
+    }
     async with bank.engine.connect() as connection:
         may = await kinds.is_keeper(connection, bank.book_id, session.member_id, bank.clock())
         rows: Sequence[Row[Any]] = []
         following = None
         if may:
             page = await uploads.listed(
-                connection, bank.book_id, actor_id=session.member_id, now=bank.clock(), before=cursor_of(request)
+                connection,
+                bank.book_id,
+                actor_id=session.member_id,
+                now=bank.clock(),
+                kind=chosen["kind"] or None,
+                state=chosen["state"] or None,
+                before=cursor_of(request),
+                limit=limit_of(request),
             )
             rows, following = page.rows, page.following
         names = await members.names(connection, bank.book_id, bank.keys, {row.actor_id for row in rows})
@@ -78,6 +90,7 @@ async def list_page(request: AnyRequest, tried: Tried | None = None) -> Response
         imports=rows,
         names=names,
         following=following,
+        chosen={name: value for name, value in chosen.items() if value},
         kind_options=kind_options(speaker(request)),
         kind_words=dict(kind_options(speaker(request))),
         state_words={state: speaker(request).gettext(words) for state, words in STATE_WORDS.items()},

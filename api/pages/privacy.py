@@ -23,7 +23,7 @@ from api.rest import erasures as erasure_deeds
 from api.rest import joining as child_deeds
 from api.rest import privacy as deeds
 from api.rest.deeds import carry_out
-from api.rest.operation import text_query
+from api.rest.operation import choice_query, text_query
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import (
@@ -80,6 +80,7 @@ async def privacy_page(
 ) -> Response[Any]:
     """What the bank knows of who is signed in, and what they can do about it."""
     session, bank, spoken = member(request), bank_of(request), speaker(request)
+    look = choice_query(request, "look", ("", *readings.KINDS))
     async with bank.engine.connect() as connection:
         row = await members.by_id(connection, bank.book_id, session.member_id)
         person = await members.personal(connection, bank.book_id, bank.keys, session.member_id)
@@ -88,7 +89,12 @@ async def privacy_page(
         standing = await consents.standing(connection, bank.book_id, session.member_id)
         document = await identities.of(connection, bank.book_id, bank.keys, session.member_id)
         looks = await readings.of(
-            connection, bank.book_id, session.member_id, before=Ranked.read(before), limit=LOOKS_SHOWN
+            connection,
+            bank.book_id,
+            session.member_id,
+            what=look or None,
+            before=Ranked.read(before),
+            limit=LOOKS_SHOWN,
         )
         names = await members.names(connection, bank.book_id, bank.keys, {look.reader_id for look in looks.rows})
     return show(
@@ -111,7 +117,9 @@ async def privacy_page(
         document=document,
         document_name=words.of(words.DOCUMENTS, spoken, document.kind) if document else "",
         looks=[(look, names.get(look.reader_id), look_words(look.what, spoken)) for look in looks.rows],
-        older=f"{WAY}?before={looks.following}#looks" if looks.following else None,
+        look=look,
+        look_kinds=[(kind, look_words(kind, spoken)) for kind in readings.KINDS],
+        older=f"{WAY}?{f'look={look}&' if look else ''}before={looks.following}#looks" if looks.following else None,
         newest=before is None,
         phone=phone,
         mail=mail,

@@ -23,6 +23,7 @@ from api.rest.operation import (
     cursor_of,
     following,
     give,
+    id_query,
     limit_of,
     moment,
     reading,
@@ -134,14 +135,19 @@ async def named(request: AnyRequest, text: str) -> UUID:
 
 @reading(
     "/stations/{number:int}/people",
-    Operation(People, refusals=("not_found", "cursor_invalid", "invalid"), query=("cursor", "limit")),
+    Operation(People, refusals=("not_found", "cursor_invalid", "invalid"), query=("shift_id", "cursor", "limit")),
 )
 async def people(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """Who is checked in at a station of the branch."""
     bank, place = bank_of(request), await station_at(request, number)
     async with bank.engine.connect() as connection:
         page = await presence.who_is_in(
-            connection, bank.book_id, place.id, after=cursor_of(request), limit=limit_of(request, 50)
+            connection,
+            bank.book_id,
+            place.id,
+            shift_id=id_query(request, "shift_id"),
+            after=cursor_of(request),
+            limit=limit_of(request, 50),
         )
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in page.rows])
     found = [

@@ -17,6 +17,7 @@ from api.rest.operation import (
     Operation,
     ShortText,
     body_of,
+    choice_query,
     following,
     give,
     limit_of,
@@ -150,13 +151,18 @@ async def data_of(request: AnyRequest) -> dict[str, Any]:
         return await own_data.gathered(connection, bank.book_id, bank.keys, member_id, bank.clock())
 
 
-@reading("/me/looks", Operation(Looks, refusals=("cursor_invalid", "invalid"), query=("cursor", "limit")))
+@reading("/me/looks", Operation(Looks, refusals=("cursor_invalid", "invalid"), query=("look", "cursor", "limit")))
 async def my_looks(request: AnyRequest) -> Response[Any]:
     """Who of the staff looked at the data of who is signed in."""
     bank, member_id = bank_of(request), member_of(request).member_id
     async with bank.engine.connect() as connection:
         page = await readings.of(
-            connection, bank.book_id, member_id, before=ranked_cursor(request), limit=limit_of(request)
+            connection,
+            bank.book_id,
+            member_id,
+            what=choice_query(request, "look", readings.KINDS),
+            before=ranked_cursor(request),
+            limit=limit_of(request),
         )
         names = await members.names(connection, bank.book_id, bank.keys, {row.reader_id for row in page.rows})
     looks = [Look(day=row.day, reader=names.get(row.reader_id), what=row.what) for row in page.rows]

@@ -23,6 +23,7 @@ from api.rest.operation import (
     cursor_of,
     following,
     give,
+    id_query,
     limit_of,
     moment,
     reading,
@@ -76,7 +77,9 @@ class PlannedShift(Answered, frozen=True):
 
 @reading(
     "/stations/{number:int}/shifts",
-    Operation(Shifts, refusals=("not_found", "cursor_invalid", "invalid"), query=("cursor", "limit")),
+    Operation(
+        Shifts, refusals=("not_found", "cursor_invalid", "invalid"), query=("service_kind_id", "cursor", "limit")
+    ),
 )
 async def planned(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """The shifts of a station of the branch that have not ended."""
@@ -87,6 +90,7 @@ async def planned(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
             bank.book_id,
             place.id,
             since=bank.clock(),
+            kind_id=id_query(request, "service_kind_id"),
             after=cursor_of(request),
             limit=limit_of(request, 50),
         )

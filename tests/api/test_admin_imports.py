@@ -102,7 +102,13 @@ async def test_a_list_of_people_is_handed_in_tried_and_imported(town: Town, admi
     assert await count(town, member) == before + 2
     assert not file.exists()
     assert uploads.report_of(place_of(town), id).exists()
-    assert "名册.csv" in (await admin.get("/admin/imports")).text
+    for query, found in (
+        ("", True),
+        ("?kind=members&state=done", True),
+        ("?kind=cards", False),
+        ("?state=failed", False),
+    ):
+        assert ("名册.csv" in (await admin.get(f"/admin/imports{query}")).text) == found, query
     assert (await admin.get(f"{path}/report.csv")).status_code == 200
     # Who comes second with the same list finds everybody there.
     again = await handed_in(admin, PEOPLE)

@@ -125,6 +125,9 @@ async def test_who_looked_is_told(town: Town) -> None:
     looks = (await volunteer.get("/api/v1/me/looks")).json()["looks"]
     assert {(look["reader"], look["what"]) for look in looks} == {("角色admin", "file"), ("角色admin", "search")}
     assert len(looks) == 2
+    found = (await volunteer.get("/api/v1/me/looks?look=search")).json()["looks"]
+    assert [look["what"] for look in found] == ["search"]
+    assert "没有找到" in (await volunteer.get("/privacy?look=record")).text
     page = (await volunteer.get("/privacy")).text
     assert "角色admin" in page
     assert "查看了您的档案" in page

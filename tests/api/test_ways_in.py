@@ -114,6 +114,7 @@ async def test_a_card_with_its_pin(town: Town, manager: Person, person: Person) 
         answer = await manager.send(desk(town, "/card-scans"), scan)
         assert answer.status_code == 201, answer.text
     (present,) = (await manager.get(desk(town, "/people"))).json()["people"]
+    assert (await manager.get(desk(town, f"/people?shift_id={manager.new_id()}"))).json()["people"] == []
     assert (present["name"], present["source"]) == ("林*", "card")
     town.watch.move(hours=1)
     answer = await manager.send(desk(town, "/card-scans"), {**scan, "id": manager.new_id(), "kind": "out"})
@@ -232,6 +233,8 @@ async def test_shifts_are_planned_and_taken_back(town: Town, manager: Person, pe
     answer = await person.send("/api/v1/check-ins", {"id": person.new_id(), "code": town.code()})
     assert answer.json()["data"]["arrival"] == "on_time"
     (shift,) = (await manager.get(desk(town, "/shifts"))).json()["shifts"]
+    other_kind = f"/shifts?service_kind_id={town.city.kinds['other']}"
+    assert (await manager.get(desk(town, other_kind))).json()["shifts"] == []
     assert (shift["people"], shift["capacity"], datetime.fromisoformat(shift["starts_at"])) == (1, 1, town.watch.now)
     answer = await manager.send(f"/api/v1/shifts/{shift['id']}/cancellation", {})
     assert answer.status_code == 201

@@ -34,6 +34,10 @@ WHOLE = {
     "/api/v1/kiosk/keys": "the keys of one day",
     "/api/v1/errors": "the codes of this version, the same for everybody",
 }
+# Lists that nothing narrows, and why.
+UNFILTERED = {
+    "/api/v1/confirmations": "a to-do list of one person, who is done with it",
+}
 
 
 def lists() -> dict[str, Any]:
@@ -57,6 +61,7 @@ def test_a_list_comes_in_pages_or_says_why_not(path: str) -> None:
         assert "following" not in answered, f"{path} comes in pages: take it out of WHOLE"
         return
     assert {"cursor", "limit"} <= set(operation.query), path
+    assert (set(operation.query) > {"cursor", "limit", "format"}) != (path in UNFILTERED), path
     assert "following" in answered, path
     assert {"cursor_invalid", "invalid"} <= set(operation.refusals), path
 

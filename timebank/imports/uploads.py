@@ -221,12 +221,18 @@ async def listed(
     *,
     actor_id: UUID,
     now: datetime,
+    kind: str | None = None,
+    state: str | None = None,
     before: Cursor | None = None,
     limit: int = 20,
 ) -> Page:
-    """The imports of the office, the latest first. Errors: `role_not_allowed`."""
+    """The imports of the office, of one kind or in one state, the latest first. Errors: `role_not_allowed`."""
     await kinds.require_keeper(connection, book_id, actor_id, now)
     query = select(import_upload).where(import_upload.c.book_id == book_id)
+    if kind is not None:
+        query = query.where(import_upload.c.kind == kind)
+    if state is not None:
+        query = query.where(import_upload.c.state == state)
     if before is not None:
         query = query.where(tuple_(import_upload.c.uploaded_at, import_upload.c.id) < tuple_(*before))
     query = query.order_by(import_upload.c.uploaded_at.desc(), import_upload.c.id.desc()).limit(limit + 1)
