@@ -13,7 +13,8 @@ from litestar.types import HTTPScope
 
 from api import credentials, reading
 from api.auth import visitor_of
-from api.guards import ACCESS, HELPED, UPLOADS, Access
+from api.guards import ACCESS, HELPED, UPLOADS
+from api.guards.access import Access
 from api.problems import Problem
 from api.state import bank_of
 from timebank.passkeys import PasskeyNeeded

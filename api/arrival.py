@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from litestar.types import Scope
 
-from timebank.settings import Network, Settings, is_loopback
+from timebank.setting_values import Network, is_loopback
+from timebank.settings import Settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

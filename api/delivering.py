@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from timebank import webhooks
 from timebank.clock import Clock
 from timebank.keys import Keys
-from timebank.settings import Settings, is_loopback
+from timebank.setting_values import is_loopback
+from timebank.settings import Settings
 from timebank.webhooks import Message, Outcome
 
 TURN_SECONDS = 5.0

@@ -15,6 +15,7 @@ from litestar.routes import HTTPRoute
 
 from api import admission, credentials, downloads, guards, reading
 from api.auth import BROWSER, SESSION
+from api.guards.access import Access
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.sentences import SENTENCES
 from timebank.policies import STATES as VERSION_STATES
@@ -179,7 +180,7 @@ def json_of(shape: Any) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-def responses(name: str, operation: "Operation", access: guards.Access, method: str) -> dict[str, Any]:
+def responses(name: str, operation: "Operation", access: Access, method: str) -> dict[str, Any]:
     """The answer that is hoped for, and every problem, by status with its codes."""
     from api.rest.operation import ALWAYS, OF_WRITES, CommandAnswer
 
@@ -222,7 +223,7 @@ def responses(name: str, operation: "Operation", access: guards.Access, method: 
     return found
 
 
-def security_of(name: str, access: guards.Access, method: str) -> list[dict[str, list[str]]]:
+def security_of(name: str, access: Access, method: str) -> list[dict[str, list[str]]]:
     """What a request has to bring along."""
     if access.to == "anybody":
         return []

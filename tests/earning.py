@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.audit import audit
 from ledger.queries import balances
 from tests.factories import MORNING, City
-from timebank import corrections, inquiries, purses, redemptions, verification
+from timebank import corrections, ending, inquiries, purses, redemptions, verification
 from timebank.clock import local_day
 from timebank.commands import Answer
 from timebank.corrections import Correct
+from timebank.ending import Cancel
 from timebank.ids import uuid7
 from timebank.inquiries import Ask, Decline
-from timebank.redemptions import Cancel, Redeem
+from timebank.redemptions import Redeem
 from timebank.tables import attendance, punch, record
 from timebank.verification import Verify
 
@@ -142,7 +143,7 @@ async def cancel(
 ) -> Answer:
     """Give a redemption up."""
     command = Cancel(id=uuid7(now), actor_id=member_id, redemption_id=UUID(str(redemption_id)))
-    (answer,) = await redemptions.cancel(connection, city.book_id, [command], now)
+    (answer,) = await ending.cancel(connection, city.book_id, [command], now)
     return answer
 
 

@@ -21,6 +21,7 @@ from timebank import (
     checkins,
     corrections,
     counter,
+    ending,
     inquiries,
     manual,
     policies,
@@ -221,7 +222,7 @@ class Commits:
         self.decline = committer("decline", partial(inquiries.decline, keys=keys), batch_limit=1)
         self.draft = committer("draft", policies.draft, batch_limit=1)
         self.redeem = committer("redeem", redeem)
-        self.cancel = committer("cancel", redemptions.cancel)
+        self.cancel = committer("cancel", ending.cancel)
         self.fulfil = committer("fulfil", counter.fulfil)
         self.undo = committer("undo", undoing.undo)
         self.running = False

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from timebank import access, catalogue, codes, outbox, spending
 from timebank.commands import Answer, settle
 from timebank.cursors import Cursor, Page, page
+from timebank.ending import ENDED, end, lock
 from timebank.errors import NotFound
 from timebank.policy import UNDO_WINDOW
-from timebank.redemptions import ENDED, end, lock
 from timebank.rows import insert_rows
 from timebank.tables import fulfilment, fulfilment_undo, member, redemption, reward, reward_place, station
 

@@ -21,7 +21,8 @@ import httpx
 import msgspec
 
 from timebank.ids import uuid7
-from timebank.settings import Settings, is_loopback
+from timebank.setting_values import is_loopback
+from timebank.settings import Settings
 from timebank.sms import LocalSender, Sender
 
 # One try: to reach the gateway, and for its whole answer.

@@ -19,7 +19,8 @@ import jwt
 import msgspec
 
 from timebank.outside import Errand, Identity, OutsideDown, OutsideRefused, Provider
-from timebank.settings import Settings, is_loopback
+from timebank.setting_values import is_loopback
+from timebank.settings import Settings
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 8.0
 ANSWER_LIMIT_BYTES = 256 * 1024

@@ -12,7 +12,16 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import attendances, expiry, outside, passkeys, redemptions, sessions, verification, webhooks
+from timebank import (
+    attendances,
+    ending,
+    expiry,
+    outside,
+    passkeys,
+    sessions,
+    verification,
+    webhooks,
+)
 from timebank.clock import Clock
 
 TURN_SECONDS = 30.0
@@ -20,7 +29,7 @@ TURN_SECONDS = 30.0
 Job = Callable[[AsyncConnection, int, datetime], Awaitable[int]]
 # Each answers how many rows it settled; the first three stop at a limit and are asked again while there is more.
 JOBS: dict[str, Job] = {
-    "time_out": redemptions.time_out,
+    "time_out": ending.time_out,
     "pay_waiting": verification.pay_waiting,
     "expire": expiry.expire,
     "close_forgotten": attendances.close_forgotten,

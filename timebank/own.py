@@ -17,7 +17,7 @@ from timebank import limits, members, membership, passwords, sessions, sms
 from timebank.errors import Invalid
 from timebank.keys import Keys
 from timebank.membership import Changes
-from timebank.settings import MAIL_ADDRESS
+from timebank.setting_values import MAIL_ADDRESS
 from timebank.sms import Sender
 from timebank.tables import phone_code
 

@@ -1,5 +1,6 @@
 """Rewards: what points are exchanged for, how many there are, and where they are handed over."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
@@ -18,6 +19,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -310,3 +312,16 @@ async def note(
         after=after,
         now=now,
     )
+
+
+TAKE_STOCK = text("""
+    UPDATE timebank.reward AS r SET stock = r.stock + c.pieces
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:pieces AS integer[])) AS c (id, pieces)
+    WHERE r.book_id = :book_id AND r.id = c.id
+""")
+
+
+async def change_stock(connection: AsyncConnection, book_id: int, changes: Counter[UUID]) -> None:
+    """Add pieces to the stock of rewards that are locked already."""
+    parameters = {"book_id": book_id, "ids": list(changes), "pieces": list(changes.values())}
+    await connection.execute(TAKE_STOCK, parameters)

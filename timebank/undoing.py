@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from timebank import spending, trail
 from timebank.commands import Answer, settle
 from timebank.counter import desks
+from timebank.ending import lock
 from timebank.policy import UNDO_WINDOW
-from timebank.redemptions import lock
 from timebank.rows import insert_rows
 from timebank.tables import fulfilment, fulfilment_undo, redemption
 

@@ -25,7 +25,7 @@ from timebank import access, trail
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import Invalid, NotFound
 from timebank.keys import Keys
-from timebank.settings import is_loopback
+from timebank.setting_values import is_loopback
 from timebank.tables import EVENTS, region, webhook, webhook_message
 
 ROLES = ("admin",)

@@ -19,8 +19,9 @@ from timebank import catalogue, explain, pictures
 from timebank.commands import Answer
 from timebank.counter import COUNTER_ROLES
 from timebank.cursors import Cursor
+from timebank.ending import Cancel
 from timebank.ids import uuid7
-from timebank.redemptions import Cancel, Redeem
+from timebank.redemptions import Redeem
 from timebank.rewards import KINDS
 from timebank.tables import REDEMPTION_STATES
 

@@ -29,7 +29,8 @@ from api.rest.operation import (
 )
 from api.state import Bank, bank_of
 from timebank import catalogue, explain
-from timebank.redemptions import Cancel, Redeem
+from timebank.ending import Cancel
+from timebank.redemptions import Redeem
 from timebank.rewards import KINDS
 from timebank.tables import REDEMPTION_STATES
 

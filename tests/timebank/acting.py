@@ -16,13 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING, City
-from timebank import checkins, codes, counter, punches, purses, redemptions, verification
+from timebank import checkins, codes, counter, ending, punches, purses, redemptions, verification
 from timebank.commands import Answer
 from timebank.counter import Fulfil
+from timebank.ending import Cancel
 from timebank.ids import uuid7
 from timebank.policy import Rules
 from timebank.punches import Punch
-from timebank.redemptions import Cancel, Redeem
+from timebank.redemptions import Redeem
 from timebank.tables import policy_version, record, redemption, reward
 from timebank.verification import Verify
 
@@ -55,7 +56,7 @@ async def send(connection: AsyncConnection, city: City, commands: Sequence[Any],
         return list(await verb(connection, city.book_id, commands, now, draw=DRAW))
     if isinstance(first, Redeem):
         return await redemptions.redeem(connection, city.book_id, commands, now, secret=city.keys.redemption)
-    verbs: dict[type, Any] = {Verify: verification.verify, Cancel: redemptions.cancel, Fulfil: counter.fulfil}
+    verbs: dict[type, Any] = {Verify: verification.verify, Cancel: ending.cancel, Fulfil: counter.fulfil}
     return list(await verbs[type(first)](connection, city.book_id, commands, now))
 
 

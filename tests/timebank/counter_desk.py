@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.queries import balances
 from tests.factories import MORNING, City
-from timebank import counter, earnings, purses, redemptions, undoing
+from timebank import counter, earnings, ending, purses, redemptions, undoing
 from timebank.commands import Answer
 from timebank.counter import Fulfil
 from timebank.earnings import Earning
+from timebank.ending import Cancel
 from timebank.ids import uuid7
-from timebank.redemptions import Cancel, Redeem
+from timebank.redemptions import Redeem
 from timebank.tables import redemption
 from timebank.undoing import Undo
 
@@ -60,7 +61,7 @@ class Desk:
     async def cancel(self, member_id: UUID, redemption_id: UUID, minutes: float = 0) -> Answer:
         """Give one up."""
         command = Cancel(id=uuid7(self.at(minutes)), actor_id=member_id, redemption_id=redemption_id)
-        return (await redemptions.cancel(self.connection, self.city.book_id, [command], self.at(minutes)))[0]
+        return (await ending.cancel(self.connection, self.city.book_id, [command], self.at(minutes)))[0]
 
     async def fulfil(self, number: int, minutes: float = 0, **more: Any) -> Answer:
         """Hand over by the number in the code; `id` is the hand-over's."""

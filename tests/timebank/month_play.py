@@ -20,13 +20,13 @@ from tests.timebank.ways import DRAW, Doorway
 from timebank import (
     counter,
     devices,
+    ending,
     expiry,
     funds,
     members,
     merging,
     policies,
     purses,
-    redemptions,
     undoing,
     verification,
 )
@@ -173,7 +173,7 @@ class Play(Scans):
             self.model.release(found, "cancelled")
 
     async def time_out(self) -> None:
-        await redemptions.time_out(*self.shared(), self.now)
+        await ending.time_out(*self.shared(), self.now)
         for found in self.model.redemptions.values():
             if found.state == "held" and found.expires_at <= self.now:
                 self.model.release(found, "timed_out")

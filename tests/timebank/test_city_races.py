@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import cancel, earn, fulfil, redeem, rows, scan, send, verify
-from timebank import devices, funds, purses, redemptions, verification
+from timebank import devices, ending, funds, purses, verification
 from timebank.commands import Answer
 from timebank.database import sqlstate
 from timebank.keys import Keys
@@ -119,7 +119,7 @@ class Streets:
 
     async def tidy(self, now: datetime) -> None:
         """What the bank does by itself."""
-        for job in (redemptions.time_out, verification.pay_waiting):
+        for job in (ending.time_out, verification.pay_waiting):
             await acting.committed(self.engine, lambda connection, job=job: job(connection, self.city.book_id, now, 5))
 
     async def walk(self, number: int) -> None:

@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.earning import ask, assert_sound, owed, points, redeem, row_of, served, verified
 from tests.factories import MORNING, City, build_city
-from timebank import corrections, expiry, funds, inquiries, redemptions, verification
+from timebank import corrections, ending, expiry, funds, inquiries, redemptions, verification
 from timebank.commit import Committer
 from timebank.corrections import Correct
+from timebank.ending import Cancel
 from timebank.ids import uuid7
 from timebank.inquiries import Decline
 from timebank.keys import Keys
-from timebank.redemptions import Cancel, Redeem
+from timebank.redemptions import Redeem
 from timebank.tables import inquiry
 from timebank.verification import Verify
 
@@ -102,7 +103,7 @@ async def test_a_debt_is_paid_back_once_by_everything_at_once(engine: AsyncEngin
             await verb(connection, city.book_id, at)
 
     await asyncio.gather(
-        process(engine, city, redemptions.cancel).submit(give_up),
+        process(engine, city, ending.cancel).submit(give_up),
         *(process(engine, city, verification.verify).submit(decision) for decision in decisions),
         *(job(verification.pay_waiting, NOW) for _ in range(3)),
         *(job(expiry.expire, NOW) for _ in range(3)),
@@ -130,7 +131,7 @@ async def test_a_refund_against_the_end_of_points_at_once_leaves_nothing_behind(
             async with engine.begin() as connection:
                 await expiry.expire(connection, city.book_id, over)
 
-        later = Committer(engine, city.book_id, redemptions.cancel, lambda: over, batch_limit=1)
+        later = Committer(engine, city.book_id, ending.cancel, lambda: over, batch_limit=1)
         answer, *_ = await asyncio.gather(later.submit(give_up), job(), job())
         assert answer.code == "ok"
         await job()

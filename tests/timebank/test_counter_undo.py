@@ -15,13 +15,13 @@ from ledger.tables import transfer
 from tests.factories import MORNING, City, build_city
 from tests.timebank.acting import rows
 from tests.timebank.counter_desk import Desk, sums
-from timebank import counter, redemptions, rewards, undoing
+from timebank import counter, ending, redemptions, rewards, undoing
 from timebank.commands import Answer
 from timebank.commit import Committer
 from timebank.counter import Fulfil
+from timebank.ending import Cancel
 from timebank.ids import uuid7
 from timebank.keys import Keys
-from timebank.redemptions import Cancel
 from timebank.tables import audit_entry, fulfilment, fulfilment_undo, redemption, reward
 from timebank.undoing import Undo
 
@@ -110,14 +110,14 @@ async def test_a_code_whose_time_ran_out_meanwhile_is_good_for_ten_more_minutes(
     row = await desk.stored(UUID(made.data["redemption_id"]))
     assert row.expires_at == desk.at(75)
     assert answer.data["expires_at"] == desk.at(75).isoformat()
-    assert await redemptions.time_out(desk.connection, desk.city.book_id, desk.at(74)) == 0
+    assert await ending.time_out(desk.connection, desk.city.book_id, desk.at(74)) == 0
     assert (await desk.fulfil(row.number, 74)).code == "ok"
 
 
 async def test_what_nobody_collects_after_an_undo_times_out(desk: Desk) -> None:
     member_id, _, id = await handed_over(desk, minutes=59, hold_minutes=60)
     await desk.undo(id, 60)
-    assert await redemptions.time_out(desk.connection, desk.city.book_id, desk.at(70)) == 1
+    assert await ending.time_out(desk.connection, desk.city.book_id, desk.at(70)) == 1
     assert await desk.points(member_id) == 1000
 
 
@@ -291,7 +291,7 @@ async def test_sixty_four_at_once_never_both_undo_and_fulfil(engine: AsyncEngine
     workers = {
         "fulfil": committers(counter.fulfil),
         "undo": committers(undoing.undo),
-        "cancel": committers(redemptions.cancel),
+        "cancel": committers(ending.cancel),
     }
     told: dict[str, list[str]] = {id: [] for id in numbers}
     chance = random.Random(20260302)

@@ -14,11 +14,12 @@ from tests.factories import MORNING, City, build_city
 from tests.timebank.acting import done, earn, no_draw, one, redeem, the_redemption
 from timebank import cards, codes, desk, guardians, helpers, inquiries, merging, pins, policy, sessions
 from timebank.commands import Answer
+from timebank.ending import Cancel
 from timebank.errors import BankError, Conflict, Invalid, NotAllowed, NotFound
 from timebank.ids import uuid7
 from timebank.inquiries import Ask
 from timebank.keys import Keys
-from timebank.redemptions import Cancel, Redeem
+from timebank.redemptions import Redeem
 from timebank.tables import audit_entry, guardian, helping, member, reading
 
 NEXT = MORNING + timedelta(days=1)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import done, earn, redeem, serve, the_record, the_redemption, verify
-from timebank import funds, jobs, purses, redemptions
+from timebank import ending, funds, jobs, purses
 from timebank.clock import Clock
 from timebank.ids import uuid7
 from timebank.jobs import JOBS, Jobs
@@ -184,7 +184,7 @@ async def test_two_processes_at_once_settle_each_row_once(
 
     # Small batches, so that the two meet again and again.
     async def time_out_few(connection: AsyncConnection, book_id: int, now: datetime) -> int:
-        return await redemptions.time_out(connection, book_id, now, limit=3)
+        return await ending.time_out(connection, book_id, now, limit=3)
 
     monkeypatch.setitem(JOBS, "time_out", time_out_few)
     runners = [Jobs(engine, poor.book_id, at(LATER)) for _ in range(2)]
@@ -264,7 +264,7 @@ async def test_a_batch_that_is_under_way_at_the_end_is_due_again(
     begun = asyncio.Event()
 
     async def slow(connection: AsyncConnection, book_id: int, now: datetime) -> int:
-        rows = await redemptions.time_out(connection, book_id, now)
+        rows = await ending.time_out(connection, book_id, now)
         begun.set()
         await asyncio.sleep(600)
         return rows

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING, PASSWORD, City, build_city
 from tests.timebank.acting import cancel, committed, done, earn, no_draw, one, redeem, scan, serve, verify
-from timebank import access, explain, members, merging, purses, records, redemptions, roles
+from timebank import access, ending, explain, members, merging, purses, records, roles
 from timebank.errors import BankError, Invalid, NotAllowed, NotFound
 from timebank.keys import Keys
 from timebank.tables import audit_entry, member, metadata, redemption, role_grant, session
@@ -76,7 +76,7 @@ async def test_what_is_held_goes_over_and_comes_back_to_the_survivor(connection:
     balance = await explain.balance(connection, city.book_id, survivor, MORNING)
     assert (balance.points, balance.held_points) == (100, 200)
     await done(connection, city, cancel(city, survivor, first.id))
-    assert await redemptions.time_out(connection, city.book_id, MORNING + timedelta(days=400)) == 1
+    assert await ending.time_out(connection, city.book_id, MORNING + timedelta(days=400)) == 1
     balance = await explain.balance(connection, city.book_id, survivor, MORNING)
     assert (balance.points, balance.held_points) == (300, 0)
     assert sum(line.amount for line in await all_lines(connection, city, survivor, "point")) == 300
@@ -152,7 +152,7 @@ async def test_whatever_runs_beside_it_no_point_is_lost(engine: AsyncEngine, new
         lambda connection: one(connection, city, cancel(city, absorbed, held[0].id), LATER),
         lambda connection: one(connection, city, redeem(city, absorbed, reward_id), LATER),
         lambda connection: one(connection, city, verify(city, waiting), LATER),
-        lambda connection: redemptions.time_out(connection, city.book_id, LATER + timedelta(days=400)),
+        lambda connection: ending.time_out(connection, city.book_id, LATER + timedelta(days=400)),
     ]
     await asyncio.gather(*(committed(engine, work) for work in beside))
     async with engine.connect() as connection:

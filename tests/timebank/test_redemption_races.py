@@ -25,7 +25,7 @@ from tests.timebank.acting import (
     rows,
     stock_of,
 )
-from timebank import purses, redemptions
+from timebank import ending, purses
 from timebank.commands import Answer
 from timebank.keys import Keys
 from timebank.tables import redemption
@@ -126,7 +126,7 @@ async def test_collected_cancelled_or_timed_out_but_only_one_of_them(engine: Asy
         return (await committed(engine, lambda connection: one(connection, city, command, now))).code
 
     async def time_out() -> int:
-        return await committed(engine, lambda connection: redemptions.time_out(connection, city.book_id, ends, 5))
+        return await committed(engine, lambda connection: ending.time_out(connection, city.book_id, ends, 5))
 
     came = [end(cancel(city, who, made.data["redemption_id"])) for who, made in held[:8]]
     came += [end(fulfil(city, number=made.data["number"])) for _, made in held[:8]]

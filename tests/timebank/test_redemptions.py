@@ -24,7 +24,7 @@ from tests.timebank.acting import (
     stock_of,
     the_redemption,
 )
-from timebank import codes, members, purses, redemptions, rewards
+from timebank import codes, ending, members, purses, rewards
 from timebank.commands import Answer
 from timebank.keys import Keys
 from timebank.tables import redemption, redemption_part
@@ -249,7 +249,7 @@ async def test_what_nobody_collects_in_time_comes_back(
     ends = DAY + timedelta(days=1)
 
     async def time_out(now: datetime, **more: Any) -> int:
-        return await redemptions.time_out(connection, city.book_id, now, **more)
+        return await ending.time_out(connection, city.book_id, now, **more)
 
     assert await time_out(ends - timedelta(microseconds=1)) == 0
     # Too late at the counter, though no job has been there yet.
@@ -272,7 +272,7 @@ async def test_a_time_out_takes_what_it_is_told_at_once(
     for _ in range(5):
         await hold(connection, city, member_id, reward_id)
     later = DAY + timedelta(days=2)
-    settled = [await redemptions.time_out(connection, city.book_id, later, limit=2) for _ in range(4)]
+    settled = [await ending.time_out(connection, city.book_id, later, limit=2) for _ in range(4)]
     assert settled == [2, 2, 1, 0]
     assert await points_of(connection, city, member_id) == [250]
 
@@ -368,7 +368,7 @@ async def test_a_batch_costs_as_many_statements_as_one_command(connection: Async
             await send(connection, city, [fulfil(city, number=number) for number in numbers], DAY)
         counts.add(("fulfil", len(sent)))
         async with acting.counted(connection) as sent:
-            assert await redemptions.time_out(connection, city.book_id, DAY + timedelta(days=2)) == size
+            assert await ending.time_out(connection, city.book_id, DAY + timedelta(days=2)) == size
         counts.add(("time_out", len(sent)))
     assert len(counts) == 4
     assert max(count for _, count in counts) < 20

@@ -9,8 +9,8 @@ from typing import TypeGuard
 from api.guards import ACCESS
 from api.sentences import HOLDS
 from timebank import codes, pins, policy
+from timebank.ending import ENDED
 from timebank.hourly import HourlyKeys
-from timebank.redemptions import ENDED
 from timebank.tables import ROLES
 
 ROOT = Path(__file__).parents[2]
@@ -165,7 +165,7 @@ def test_the_rules_of_a_new_book_stand_on_the_page_with_what_each_may_be() -> No
 def test_redemptions_are_refused_in_this_order() -> None:
     redeeming, cancelling, handing_over, undoing = section(REDEMPTION, "Refused, in this order").split("\nTo ")[1:]
     assert names(redeeming) == ["id_reused", *refusals("timebank/redemptions.py", "choose")]
-    assert names(cancelling) == ["id_reused", *refusals("timebank/redemptions.py", "cancel")[:2], *ENDED.values()]
+    assert names(cancelling) == ["id_reused", *refusals("timebank/ending.py", "cancel")[:2], *ENDED.values()]
     reading, own = names(handing_over)[:3], names(handing_over)[3:]
     assert reading == ["code_malformed", "code_forged", "id_reused"]
     ended = [code for code in ENDED.values() if code != "redemption_timed_out"]

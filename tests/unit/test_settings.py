@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timebank.refusal import Refusal
-from timebank.settings import Settings, from_environment, is_loopback, to_environment
+from timebank.setting_values import is_loopback
+from timebank.settings import Settings, from_environment, to_environment
 
 DATABASE = "postgresql://bank:secret@db.example/bank"
 
