@@ -97,6 +97,14 @@ class Language:
         """24 Nov 2026; a moment gives the community's day."""
         return format_date(self.to_day(value), "medium", locale=self.locale)
 
+    def month(self, first: date) -> str:
+        """A calendar month, by one of its days."""
+        return format_skeleton("yMMMM", first, locale=self.locale)
+
+    def year(self, first: date) -> str:
+        """A calendar year, by one of its days."""
+        return format_skeleton("y", first, locale=self.locale)
+
     def short_day(self, value: date | datetime, today: date) -> str:
         """Tue 24 Nov; with the year where it is not the year of `today`."""
         skeleton = "MMMEd" if self.to_day(value).year == today.year else "yMMMEd"

@@ -85,6 +85,14 @@ PARAMETERS = {
         "A month of the community's, `2026-03`; left out, the one before this.",
         {"type": "string", "pattern": "^2[01][0-9]{2}-(0[1-9]|1[0-2])$"},
     ),
+    "month:of": (
+        "A month of the community's, `2026-03`.",
+        {"type": "string", "pattern": "^2[01][0-9]{2}-(0[1-9]|1[0-2])$"},
+    ),
+    "year": (
+        "A year of the community's, `2026`; left out, with `month` too, this one.",
+        {"type": "string", "pattern": "^2[01][0-9]{2}$"},
+    ),
     "catalogue": (
         "Only kinds of this catalogue.",
         {"type": "string", "enum": ["seven_helps", "four_aids", "community"]},

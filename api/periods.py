@@ -9,6 +9,7 @@ from timebank.errors import Invalid
 from timebank.periods import Period
 
 MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+YEAR = re.compile(r"[0-9]{4}")
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -27,6 +28,17 @@ def month_of(text: str | None) -> Period | None:
     if first is None or not periods.FIRST_YEAR <= first.year <= periods.LAST_YEAR:
         raise Invalid(field="month", reason="range")
     return periods.month(first)
+
+
+def year_of(text: str | None) -> Period | None:
+    """The year that an address names, `2026`; None where it names none. Raises `invalid`."""
+    if not text:
+        return None
+    if not YEAR.fullmatch(text):
+        raise Problem("invalid", {"field": "year", "reason": "type"})
+    if not periods.FIRST_YEAR <= int(text) <= periods.LAST_YEAR:
+        raise Invalid(field="year", reason="range")
+    return periods.year(date(int(text), 1, 1))
 
 
 def day_of(field: str, text: str | None) -> date | None:

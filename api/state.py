@@ -8,6 +8,7 @@ from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.delivering import Deliveries
+from api.honouring import Rolls
 from api.recognition import Recognition
 from api.tending import Tending
 from api.watching import Watching
@@ -51,6 +52,7 @@ class Bank:
     """Who is asked whether a name and a document go together."""
     recognition: Recognition = field(init=False)
     watching: Watching = field(init=False)
+    rolls: Rolls = field(init=False)
 
     def __post_init__(self) -> None:
         # Whoever sends a command is recognised first, whatever crowd of readers has every other connection.
@@ -58,6 +60,7 @@ class Bank:
         self.outside = issuers.chosen(self.settings)
         self.register = identities.chosen(self.settings)
         self.watching = Watching(self.engine, self.book_id)
+        self.rolls = Rolls(self.engine, self.book_id)
 
     @property
     def book_id(self) -> int:

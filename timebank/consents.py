@@ -21,6 +21,8 @@ from timebank.errors import Invalid, NotFound
 from timebank.tables import CONSENT_PURPOSES, consent, guardian, member
 
 PURPOSES = CONSENT_PURPOSES
+# To be named in public.
+HONOUR = "honour"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,7 @@ async def may_be_named(connection: AsyncConnection, book_id: int, ids: Iterable[
     """Which of these members may be named in public: whose latest answer to `honour` is yes."""
     query = (
         select(consent.c.member_id, consent.c.agreed)
-        .where(consent.c.book_id == book_id, consent.c.purpose == "honour", consent.c.member_id.in_(set(ids)))
+        .where(consent.c.book_id == book_id, consent.c.purpose == HONOUR, consent.c.member_id.in_(set(ids)))
         .order_by(consent.c.answered_at, consent.c.id)
     )
     latest = {row.member_id: row.agreed for row in await connection.execute(query)}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import devices, founding, funds, kinds, members, posters, regions, rewards, roles, stations
+from timebank import consents, devices, founding, funds, kinds, members, posters, regions, rewards, roles, stations
 from timebank.ids import uuid7
 from timebank.keys import Keys
 
@@ -130,6 +130,24 @@ async def settle_people(demo: Demo) -> None:
         name = RIVERS[number % len(RIVERS)] + "小" + PLANTS[number % len(PLANTS)]
         home = homes[(number + 1) % len(homes)]
         demo.volunteers.append(await add_member(demo, name, f"+86139000001{number:02d}", home))
+        if number % 3:
+            await agree_to_be_named(demo, demo.volunteers[-1])
+
+
+async def agree_to_be_named(demo: Demo, member_id: UUID) -> None:
+    """Their own yes to standing on the roll of honour."""
+    now, text = demo.founded_at, consents.in_use(consents.HONOUR)
+    await consents.answer(
+        demo.connection,
+        demo.book_id,
+        member_id,
+        purpose=text.purpose,
+        number=text.number,
+        agreed=True,
+        id=uuid7(now),
+        actor_id=member_id,
+        now=now,
+    )
 
 
 async def add_member(demo: Demo, name: str, phone: str, region_id: UUID, password: str | None = None) -> UUID:

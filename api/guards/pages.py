@@ -23,6 +23,8 @@ PAGES: dict[str, Access] = {
     "POST /sign-out": ANYBODY,
     "POST /language": ANYBODY,
     "POST /text-size": ANYBODY,
+    # Of those who agreed to be named.
+    "GET /honour": ANYBODY,
     "GET /trust": ANYBODY,
     "GET /trust/authority.crt": ANYBODY,
     "POST /demo/clock": ANYBODY,

@@ -19,6 +19,7 @@ PROGRAMS: dict[str, Access] = {
     "POST /api/v1/activations": ANYBODY,
     "POST /api/v1/passkey-challenges": ANYBODY,
     "POST /api/v1/passkey-sessions": ANYBODY,
+    "GET /api/v1/honour-roll": ANYBODY,
     "DELETE /api/v1/session": MEMBERS,
     # Programs: a volunteer's.
     "GET /api/v1/me": MEMBERS,

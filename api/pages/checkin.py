@@ -143,6 +143,7 @@ async def done(request: AnyRequest, id: FromPath[UUID], kind: FromQuery[str] = "
         title=title,
         words=said,
         station=spoken.pick(station.name_zh, station.name_en) if station else "",
+        station_id=station.id if station else None,
         at=datetime.fromisoformat(answer.data["at"]) if "at" in answer.data else None,
         minutes=answer.data.get("minutes") if answer.code == "ok" and leaving else None,
         unconfirmed="unconfirmed_id" in answer.data,

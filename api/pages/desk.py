@@ -94,6 +94,7 @@ async def desk_page(
         way="/stations",
         status=status,
         number=number,
+        station_id=place.id,
         station=spoken.pick(place.name_zh, place.name_en),
         people=[(row, catalogue.masked(names.get(row.member_id, "?"))) for row in people.rows],
         people_in=people_in,

@@ -109,6 +109,8 @@ def test_the_table_is_reviewed_here_too() -> None:
         "GET /api/v1/certificate-checks/{code}",
         "GET /calendar/{secret}",
         "GET /api/v1/errors",
+        "GET /api/v1/honour-roll",
+        "GET /honour",
         "GET /api/v1/errors/{code}",
         "GET /api/v1/openapi.json",
         "GET /design",

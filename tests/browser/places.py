@@ -37,6 +37,7 @@ PAGES: dict[str | None, list[str | Led]] = {
         "/activate",
         Led("/S/{poster}", "/scanned"),
         "/join?scanned=1",
+        "/honour",
     ],
     "volunteer": [
         "/",

@@ -1,0 +1,128 @@
+"""The roll of honour: who agreed to be named is, by hours, and is gone the moment they take it back."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.api.people import Person, Town, problem
+from tests.earning import correct, verified
+from tests.factories import MORNING
+from timebank import consents, erasing, members
+from timebank.ids import uuid7
+from timebank.tables import guardian
+
+ROLL = "/api/v1/honour-roll"
+
+
+async def agrees(connection: AsyncConnection, town: Town, member_id: UUID, agreed: bool = True) -> None:
+    """Somebody's answer to being named."""
+    await consents.answer(
+        connection,
+        town.city.book_id,
+        member_id,
+        purpose="honour",
+        number=1,
+        agreed=agreed,
+        id=uuid7(town.watch.now),
+        actor_id=member_id,
+        now=town.watch.now,
+    )
+
+
+async def people_who_served(town: Town) -> dict[str, UUID]:
+    """Volunteers of March; all but one have agreed, and each has given more hours than the one before."""
+    city, found = town.city, {}
+    async with town.bank.engine.begin() as connection:
+        for number, name in enumerate(("甘一", "甘二", "袁三", "修四", "默五", "童六", "少七", "停八", "离九", "忘十")):
+            born = MORNING.date() - timedelta(days=17 * 365) if name == "少七" else None
+            found[name] = await city.add_member(connection, name, born=born)
+            await verified(connection, city, found[name], MORNING, 60 + 10 * max(number, 1))
+            if name != "默五":
+                await agrees(connection, town, found[name])
+    return found
+
+
+async def names(reader: Person, query: str = "") -> list[tuple[int, str, int]]:
+    """The lines that anybody is shown."""
+    answer = await reader.get(f"{ROLL}?month=2026-03{query}")
+    assert answer.status_code == 200, answer.text
+    return [(each["rank"], each["name"], each["minutes"]) for each in answer.json()["volunteers"]]
+
+
+async def test_who_agreed_is_named_and_nobody_else(town: Town) -> None:
+    city, book_id, reader = town.city, town.city.book_id, town.stranger()
+    people = await people_who_served(town)
+    everybody = [(1, "忘十", 150), (2, "离九", 140), (3, "停八", 130), (4, "童六", 110)]
+    everybody += [(5, "修四", 90), (6, "袁三", 80), (7, "甘一", 70), (7, "甘二", 70)]
+    # Under age, by the day of birth, and who never answered: neither is there.
+    assert sorted(await names(reader)) == sorted(everybody)
+    town.watch.move(minutes=1)
+    now = town.watch.now
+    async with town.bank.engine.begin() as connection:
+        await connection.execute(
+            insert(guardian).values(
+                book_id=book_id,
+                child_id=people["童六"],
+                guardian_id=people["甘一"],
+                since=now,
+                until=now + timedelta(days=300),
+            )
+        )
+        await members.suspend(connection, book_id, people["停八"], now=now)
+        await erasing.ask(connection, book_id, people["离九"], id=uuid7(now), actor_id=people["离九"], now=now)
+        await members.erase(connection, book_id, people["忘十"], now=now)
+        await agrees(connection, town, people["修四"], agreed=False)
+    # At once, though the sums of a moment ago are still in use, and ranks close up behind who is gone.
+    left = [(1, "袁三", 80), (2, "甘一", 70), (2, "甘二", 70)]
+    assert sorted(await names(reader)) == sorted(left)
+    assert await names(reader, "&limit=1") == left[:1]
+    page = (await reader.get("/honour")).text
+    assert all(name in page for name in ("袁三", "甘一", "甘二"))
+    assert not [name for name in ("修四", "默五", "童六", "少七", "停八", "离九", "忘十") if name in page]
+    assert '<meta name="robots" content="noindex">' in page
+    # A correction is seen when the sums are made again.
+    async with town.bank.engine.begin() as connection:
+        extra = await verified(connection, city, people["甘一"], MORNING + timedelta(days=1), 600)
+        await correct(connection, city, extra, 20, MORNING + timedelta(days=2))
+    town.watch.move(minutes=10)
+    assert (await names(reader))[0] == (1, "甘一", 90)
+
+
+async def test_a_roll_is_of_a_period_and_a_place(town: Town) -> None:
+    city, reader = town.city, town.stranger()
+    async with town.bank.engine.begin() as connection:
+        elsewhere = await city.add_station(connection, region_id=city.other_community_id)
+        one, other = await city.add_member(connection, "林一"), await city.add_member(connection, "林二")
+        for member_id in (one, other):
+            await agrees(connection, town, member_id)
+        await verified(connection, city, one, MORNING, 60)
+        await verified(connection, city, one, MORNING + timedelta(days=31), 60)
+        await city.grant(connection, city.manager_id, "manager", station_id=elsewhere.id)
+        await verified(connection, city, other, MORNING, 90, station=elsewhere)
+    station = f"&station_id={city.station.id}"
+    first, second = (1, "林二", 90), (2, "林一", 60)
+    assert await names(reader) == await names(reader, f"&region_id={city.region_id}") == [first, second]
+    assert await names(reader, f"&region_id={city.other_district_id}") == [first]
+    assert await names(reader, f"&station_id={elsewhere.id}") == [first]
+    assert await names(reader, station) == [(1, "林一", 60)]
+    year = (await reader.get(f"{ROLL}?year=2026")).json()
+    assert (year["since"], year["until"]) == ("2026-01-01", "2026-12-31")
+    assert [each["minutes"] for each in year["volunteers"]] == [120, 90]
+    for query, said in (
+        ("month=2026-3", (422, "invalid")),
+        ("month=2026-13", (422, "invalid")),
+        ("year=26", (422, "invalid")),
+        ("year=1999", (422, "invalid")),
+        ("year=2026&month=2026-03", (422, "invalid")),
+        (f"region_id={city.region_id}{station}", (422, "invalid")),
+        ("limit=0", (422, "invalid")),
+        (f"region_id={town.city.new_id()}", (404, "not_found")),
+        (f"station_id={town.city.new_id()}", (404, "not_found")),
+    ):
+        assert problem(await reader.get(f"{ROLL}?{query}")) == said, query
+    for path in ("/honour", "/honour?year=2026", "/honour?year=2000", f"/honour?month=2026-03{station}"):
+        page = await reader.get(path)
+        assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+    assert (await reader.get("/honour?month=x")).status_code == 422

@@ -1,0 +1,183 @@
+"""The roll of honour: who gave the most verified hours of a period, of those who agreed to be named in public.
+
+It is made in two steps. `ranking` sums hours and names nobody, so it may be kept for a while; `named` asks anew, each
+time that somebody reads, who may be named, so that a consent that is withdrawn takes effect at once. Who is suspended,
+under age or erased, or has asked to be erased, is never named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, any_, cast, exists, func, literal, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import consents, joining, vault
+from timebank.errors import NotFound
+from timebank.keys import Keys
+from timebank.periods import Period
+from timebank.tables import consent, erasure, guardian, member, record, region, station
+
+# How many are summed up, to have enough where some may not be named any more.
+RANKED_LIMIT = 200
+PLACES_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose hours count: those given at a station, or at every station of a branch; without either, all of them."""
+
+    region_id: UUID | None = None
+    station_id: UUID | None = None
+
+
+class Ranked(NamedTuple):
+    """A member and their verified minutes in a period."""
+
+    member_id: UUID
+    minutes: int
+
+
+class Honoured(NamedTuple):
+    """One line of the roll. Who gave as much shares a rank."""
+
+    rank: int
+    name: str
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a scope is called, and the scopes around it: rows with `id`, `name_zh`, `name_en`, the widest first."""
+
+    name_zh: str
+    name_en: str | None
+    above: Sequence[Row[Any]]
+    below: Sequence[Row[Any]]
+    stations: Sequence[Row[Any]]
+
+
+async def ranking(connection: AsyncConnection, book_id: int, scope: Scope, period: Period) -> list[Ranked]:
+    """The most verified minutes first, of members whose latest answer says that they may be named."""
+    answers: Any = (
+        select(consent.c.member_id, consent.c.agreed)
+        .ext(distinct_on(consent.c.member_id))
+        .where(consent.c.book_id == book_id, consent.c.purpose == consents.HONOUR)
+        .order_by(consent.c.member_id, consent.c.answered_at.desc(), consent.c.id.desc())
+        .subquery()
+    )
+    minutes = cast(func.sum(record.c.credited_minutes), BigInteger)
+    query = (
+        select(record.c.member_id, minutes.label("minutes"))
+        .join_from(record, answers, and_(answers.c.member_id == record.c.member_id, answers.c.agreed))
+        .where(record.c.book_id == book_id, record.c.state == "verified", *served_in(book_id, scope))
+        .group_by(record.c.member_id)
+        .having(minutes > 0)
+        .order_by(minutes.desc(), record.c.member_id)
+        .limit(RANKED_LIMIT)
+    )
+    if period.since is not None:
+        query = query.where(record.c.local_day >= period.since)
+    if period.until is not None:
+        query = query.where(record.c.local_day <= period.until)
+    return [Ranked(row.member_id, row.minutes) for row in await connection.execute(query)]
+
+
+def served_in(book_id: int, scope: Scope) -> list[ColumnElement[bool]]:
+    """The conditions that a record is of the scope."""
+    if scope.station_id is not None:
+        return [record.c.station_id == scope.station_id]
+    if scope.region_id is None:
+        return []
+    here = (
+        select(station.c.id)
+        .join_from(station, region, and_(region.c.book_id == station.c.book_id, region.c.id == station.c.region_id))
+        .where(station.c.book_id == book_id, literal(scope.region_id) == any_(region.c.path))
+    )
+    return [record.c.station_id.in_(here)]
+
+
+async def named(
+    connection: AsyncConnection,
+    book_id: int,
+    keys: Keys,
+    ranked: Sequence[Ranked],
+    *,
+    today: date,
+    now: datetime,
+    limit: int = 20,
+) -> list[Honoured]:
+    """The lines of the roll: the names of those who may be named at this moment, with their ranks among themselves."""
+    ids = [each.member_id for each in ranked]
+    agreed = await consents.may_be_named(connection, book_id, ids)
+    under_age = exists().where(
+        guardian.c.book_id == member.c.book_id, guardian.c.child_id == member.c.id, guardian.c.until > now
+    )
+    leaving = exists().where(
+        erasure.c.book_id == member.c.book_id, erasure.c.member_id == member.c.id, erasure.c.state == "asked"
+    )
+    query = select(member).where(
+        member.c.book_id == book_id, member.c.id.in_(agreed), member.c.state == "active", ~under_age, ~leaving
+    )
+    people = {row.id: row for row in await connection.execute(query)}
+    lines: list[Honoured] = []
+    for each in ranked:
+        if len(lines) == limit:
+            break
+        name = adult_name(keys, people.get(each.member_id), today)
+        if name is not None:
+            shared = bool(lines) and lines[-1].minutes == each.minutes
+            lines.append(Honoured(lines[-1].rank if shared else len(lines) + 1, name, each.minutes))
+    return lines
+
+
+def adult_name(keys: Keys, row: Row[Any] | None, today: date) -> str | None:
+    """A member's name; None for nobody, and for whoever is known to be under age."""
+    fields = vault.unseal(keys, row) if row is not None else None
+    if fields is None:
+        return None
+    born = fields.get("born")
+    return None if born and joining.is_minor(date.fromisoformat(born), today) else str(fields["name"])
+
+
+async def place(connection: AsyncConnection, book_id: int, scope: Scope) -> Place:
+    """What a scope is called, and where a reader goes from it. A station's number, which its codes carry, is not said.
+
+    Without a region or a station it is the top of the tree. `not_found` for a place that is not there.
+    """
+    here = None
+    if scope.station_id is not None:
+        query: Select[Any] = select(station.c.region_id, station.c.name_zh, station.c.name_en)
+        here = (
+            await connection.execute(query.where(station.c.book_id == book_id, station.c.id == scope.station_id))
+        ).one_or_none()
+        if here is None:
+            raise NotFound(kind="station")
+    region_id = here.region_id if here else scope.region_id
+    top = region.c.parent_id.is_(None) if region_id is None else region.c.id == region_id
+    found = (await connection.execute(select(region).where(region.c.book_id == book_id, top))).one_or_none()
+    if found is None:
+        if region_id is None:
+            return Place("", None, [], [], [])
+        raise NotFound(kind="region")
+    regions: Select[Any] = select(region.c.id, region.c.name_zh, region.c.name_en).where(region.c.book_id == book_id)
+    above = regions.where(region.c.id.in_(found.path)).order_by(func.array_length(region.c.path, 1))
+    chain: Sequence[Row[Any]] = (await connection.execute(above)).all()
+    if here is not None:
+        return Place(here.name_zh, here.name_en, chain, [], [])
+    below = regions.where(region.c.parent_id == found.id).order_by(region.c.code, region.c.created_at, region.c.id)
+    stations: Select[Any] = (
+        select(station.c.id, station.c.name_zh, station.c.name_en)
+        .where(station.c.book_id == book_id, station.c.region_id == found.id)
+        .order_by(station.c.number)
+    )
+    return Place(
+        found.name_zh,
+        found.name_en,
+        chain[:-1],
+        (await connection.execute(below.limit(PLACES_LIMIT))).all(),
+        (await connection.execute(stations.limit(PLACES_LIMIT))).all(),
+    )
