@@ -1,257 +1,27 @@
-"""Imports: messy files made here, read as they are meant; each row settled once, whatever is sent again."""
+"""Imports: each row settled once, whatever is sent again."""
 
 import asyncio
-import csv
-import io
 from collections import Counter
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import xlsxwriter
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import City, build_city
+from tests.timebank.spreadsheets import text_file, workbook
 from timebank import explain, members, purses, regions
 from timebank.errors import NotAllowed
-from timebank.imports import cells, columns, runs, sheets
-from timebank.imports.cells import Unreadable
+from timebank.imports import columns, runs
 from timebank.imports.outcomes import Import, Outcome
 from timebank.imports.runs import Tally
 from timebank.keys import Keys
 from timebank.tables import card, import_row, import_run, member, punch, record, station
 
 NOW = datetime(2026, 12, 1, 2, tzinfo=UTC)
-
-
-def workbook(path: Path, rows: list[list[Any]], merged: list[tuple[int, int, int, int, Any]] = ()) -> Path:  # type: ignore[assignment]
-    """An XLSX file; dates as Excel keeps them."""
-    book = xlsxwriter.Workbook(path)
-    sheet = book.add_worksheet("志愿者")
-    days, spans = book.add_format({"num_format": "yyyy-mm-dd"}), book.add_format({"num_format": "[h]:mm"})
-    for row, values in enumerate(rows):
-        for column, value in enumerate(values):
-            if isinstance(value, date):
-                sheet.write_datetime(row, column, value, days)
-            elif isinstance(value, timedelta):
-                sheet.write_datetime(row, column, value, spans)
-            elif value is not None:
-                sheet.write(row, column, value)
-    for first_row, first, last_row, last, value in merged:
-        sheet.merge_range(first_row, first, last_row, last, value)
-    hidden = book.add_worksheet("说明")
-    hidden.write(0, 0, "请勿修改")
-    book.close()
-    return path
-
-
-def text_file(path: Path, rows: list[list[Any]], encoding: str = "utf-8", separator: str = ",") -> Path:
-    """A text file."""
-    out = io.StringIO()
-    csv.writer(out, delimiter=separator).writerows(rows)
-    path.write_bytes(out.getvalue().encode(encoding))
-    return path
-
-
-# Cells.
-
-
-@pytest.mark.parametrize(
-    ("cell", "day", "at"),
-    [
-        ("2024年3月5日", date(2024, 3, 5), None),
-        ("２０２４年３月５日", date(2024, 3, 5), None),
-        ("2024-3-5", date(2024, 3, 5), None),
-        ("2024/03/05", date(2024, 3, 5), None),
-        ("2024.3.5", date(2024, 3, 5), None),
-        ("20240305", date(2024, 3, 5), None),
-        (20240305.0, date(2024, 3, 5), None),
-        ("2024年3月", date(2024, 3, 1), None),
-        (45356, date(2024, 3, 5), None),
-        ("45356.5", date(2024, 3, 5), time(12)),
-        ("2024-03-05 08:30", date(2024, 3, 5), time(8, 30)),
-        ("2024年3月5日 8时", date(2024, 3, 5), time(8)),
-        (date(2024, 3, 5), date(2024, 3, 5), None),
-        (datetime(2024, 3, 5, 8, 30), date(2024, 3, 5), time(8, 30)),  # noqa: DTZ001  as a spreadsheet has it
-    ],
-)
-def test_days(cell: Any, day: date, at: time | None) -> None:
-    assert cells.moment(cell) == (day, at)
-
-
-@pytest.mark.parametrize("cell", ["3月5日", "05/03/2024", "2024-13-05", "2024-2-30", "昨天", "", 5, 99999, "12345678"])
-def test_what_is_no_day(cell: Any) -> None:
-    with pytest.raises(Unreadable):
-        cells.moment(cell)
-
-
-@pytest.mark.parametrize(
-    ("cell", "minutes"),
-    [
-        (2, 120),
-        (2.5, 150),
-        ("２．５", 150),
-        ("2.5小时", 150),
-        ("2小时30分", 150),
-        ("2个半小时", 150),
-        ("半小时", 30),
-        ("90分钟", 90),
-        ("90 min", 90),
-        ("2h", 120),
-        ("2:30", 150),
-        ("1,200", 72_000),
-        (timedelta(hours=26), 1560),
-        (time(2, 30), 150),
-        (datetime(1900, 1, 1, 2), 2 * 24 * 60 + 120),  # noqa: DTZ001  26 hours and more, as some programs hand them on
-    ],
-)
-def test_durations(cell: Any, minutes: int) -> None:
-    assert cells.minutes(cell) == minutes
-
-
-@pytest.mark.parametrize("cell", ["", "两小时", "-2", 0, -1, "0", True, "2小时x", 1e12, float("nan")])
-def test_what_is_no_duration(cell: Any) -> None:
-    with pytest.raises(Unreadable):
-        cells.minutes(cell)
-
-
-def test_names_phones_codes_and_numbers() -> None:
-    assert cells.name("王　芳 ") == cells.name("王 芳") == "王芳"
-    assert cells.name("Maria  Lopez") == "Maria Lopez"
-    assert cells.name("\u200b阿依古丽·买买提") == "阿依古丽·买买提"
-    assert (
-        cells.phone(13900000001.0)
-        == cells.phone("１３９ ０００００００１")
-        == cells.phone("139-0000-0001")
-        == "13900000001"
-    )
-    assert cells.phone("+86 139 0000 0001") == "+8613900000001"
-    assert cells.code("360102") == cells.code(360102000000) == "360102000000"
-    assert cells.whole("1,200") == cells.whole(1200.0) == 1200
-    for read, cell in ((cells.phone, "无"), (cells.code, "36A"), (cells.whole, "1.5"), (cells.whole, "很多")):
-        with pytest.raises(Unreadable):
-            read(cell)
-    assert cells.text(None) == ""
-    assert cells.text(datetime(2024, 3, 5)) == "2024-03-05"  # noqa: DTZ001  a day of a spreadsheet
-
-
-# Files.
-
-
-@pytest.mark.parametrize(
-    ("encoding", "separator"), [("utf-8", ","), ("utf-8-sig", ";"), ("gbk", ","), ("gb18030", "\t"), ("utf-16", "\t")]
-)
-def test_text_files_of_every_kind(tmp_path: Path, encoding: str, separator: str) -> None:
-    path = text_file(tmp_path / "a.csv", [["姓名", "备注"], [], ["张三", '说"好",\n两行']], encoding, separator)
-    found = list(sheets.rows(path))
-    assert [(row.number, list(row.cells)) for row in found] == [(1, ["姓名", "备注"]), (3, ["张三", '说"好",\n两行'])]
-    assert sheets.names(path) == []
-
-
-def test_workbooks_with_merged_cells(tmp_path: Path) -> None:
-    rows = [["2019—2025 年志愿服务统计表"], [None], ["社区", "姓名"], [None, "张三"], [None, "李四"], ["西湖", "王五"]]
-    path = workbook(tmp_path / "a.xlsx", rows, [(0, 0, 0, 3, "统计表"), (3, 0, 4, 0, "东湖")])
-    found = {row.number: list(row.cells)[:2] for row in sheets.rows(path)}
-    assert found == {
-        1: ["统计表", ""],
-        3: ["社区", "姓名"],
-        4: ["东湖", "张三"],
-        5: ["东湖", "李四"],
-        6: ["西湖", "王五"],
-    }
-    assert sheets.names(path) == ["志愿者", "说明"]
-    assert [row.cells[0] for row in sheets.rows(path, "说明")] == ["请勿修改"]
-
-
-@pytest.mark.parametrize(
-    ("write", "reason"),
-    [
-        (lambda path: path.write_bytes(b"PK\x03\x04 and nothing"), "damaged"),
-        (lambda path: path.write_bytes(b"\xd0\xcf\x11\xe0 and nothing"), "damaged"),
-        (lambda path: path.write_bytes(b"a,b\n\xff\xff\xff\n"), "encoding"),
-        (lambda path: path.write_bytes(b"a,b\n\0,c\n"), "no_text"),
-        (lambda path: workbook(path, [["a"]]), "sheet"),
-    ],
-)
-def test_what_is_no_spreadsheet(tmp_path: Path, write: Callable[[Path], object], reason: str) -> None:
-    path = tmp_path / "file"
-    write(path)
-    with pytest.raises(sheets.SheetUnreadable) as refused:
-        list(sheets.rows(path, "none"))
-    assert refused.value.data == {"reason": reason}
-
-
-def test_what_would_unpack_to_too_much_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = workbook(tmp_path / "a.xlsx", [["a"] * 5] * 100)
-    monkeypatch.setattr(sheets, "LARGEST_BYTES", 100)
-    with pytest.raises(sheets.SheetUnreadable):
-        list(sheets.rows(path))
-    with pytest.raises(sheets.SheetUnreadable):
-        list(sheets.rows(text_file(tmp_path / "a.csv", [["a"] * 100])))
-
-
-# Columns.
-
-
-def header(kind: str, rows: list[list[Any]], tmp_path: Path, **chosen: str) -> columns.Header:
-    return columns.find_header(kind, sheets.rows(text_file(tmp_path / "a.csv", rows)), chosen)
-
-
-def test_the_header_is_found_below_titles_and_its_columns_are_guessed(tmp_path: Path) -> None:
-    rows = [
-        ["状元桥社区志愿服务时长统计", "", "", ""],
-        ["填表人：张三", "联系电话：13900000001", "", ""],
-        ["序号", "志愿者姓名*", "联系电话", "服务日期", "服务时长（小时）", "活动名称", "备注"],
-    ]
-    found = header("hours", rows, tmp_path)
-    assert found.header == 3
-    assert found.as_document() == [
-        ["序号", None],
-        ["志愿者姓名*", "name"],
-        ["联系电话", "phone"],
-        ["服务日期", "date"],
-        ["服务时长（小时）", "minutes"],
-        ["活动名称", "activity"],
-        ["备注", None],
-    ]
-
-
-def test_whoever_knows_better_says_which_column_is_which(tmp_path: Path) -> None:
-    rows = [["A", "姓名", "曾用名", "累计"]]
-    assert header("hours", rows, tmp_path, 累计="minutes", 姓名="", 曾用名="name").as_document() == [
-        ["A", None],
-        ["姓名", None],
-        ["曾用名", "name"],
-        ["累计", "minutes"],
-    ]
-    with pytest.raises(columns.ColumnsUnclear) as refused:
-        header("hours", rows, tmp_path)
-    assert refused.value.data == {"fields": ["minutes"], "columns": ["A", "姓名", "曾用名", "累计"]}
-    with pytest.raises(columns.ColumnsUnclear):
-        runs.plan(text_file(tmp_path / "b.csv", rows), "hours", chosen={"A": "salary"})
-    with pytest.raises(columns.ColumnsUnclear):
-        header("hours", [], tmp_path)
-
-
-def test_a_column_of_minutes_counts_minutes(tmp_path: Path) -> None:
-    rows = [["姓名", "时长（分钟）"], ["张三", "90"], ["合计", "90"], ["李四", "x"], ["", "5"]]
-    path = text_file(tmp_path / "a.csv", rows)
-    reader = columns.Reader("hours", runs.plan(path, "hours").header)
-    found = [reader.read(row) for row in sheets.rows(path)][1:]
-    assert found[0].values == {"name": "张三", "minutes": 90}
-    assert [(each.left, each.field) for each in found] == [
-        (False, None),
-        (True, None),
-        (False, "minutes"),
-        (False, "name"),
-    ]
-
-
-# Rows.
 
 
 class Desk:
