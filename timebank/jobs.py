@@ -16,13 +16,13 @@ from timebank import (
     attendances,
     ending,
     expiry,
-    outside,
-    passkeys,
+    retention,
     sessions,
     verification,
     webhooks,
 )
 from timebank.clock import Clock
+from timebank.tables import outside_errand, passkey_challenge
 
 TURN_SECONDS = 30.0
 
@@ -34,9 +34,9 @@ JOBS: dict[str, Job] = {
     "expire": expiry.expire,
     "close_forgotten": attendances.close_forgotten,
     "drop_past_sessions": sessions.drop_past,
-    "drop_past_challenges": passkeys.drop_past,
+    "drop_past_challenges": retention.dropping(passkey_challenge),
     "drop_past_messages": webhooks.drop_past,
-    "drop_past_errands": outside.drop_past,
+    "drop_past_errands": retention.dropping(outside_errand),
 }
 BATCHES_PER_TURN = 100
 

@@ -267,7 +267,7 @@ async def link(
         .returning(outside_account.c.id)
     )
     if made.one_or_none() is not None:
-        await written(connection, book_id, "outside.link", member_id, issuer, now)
+        await trail.write_own(connection, book_id, member_id, action="outside.link", now=now, after={"issuer": issuer})
         return
     query = select(outside_account.c.member_id).where(
         outside_account.c.book_id == book_id,
@@ -300,28 +300,4 @@ async def unlink(connection: AsyncConnection, book_id: int, id: UUID, *, actor_i
     )
     if issuer is None:
         raise NotFound(kind="outside_account")
-    await written(connection, book_id, "outside.unlink", actor_id, issuer, now)
-
-
-async def drop_past(connection: AsyncConnection, book_id: int, now: datetime) -> int:
-    """Drop the errands of those who did not come back in time."""
-    dropped = await connection.execute(
-        delete(outside_errand).where(outside_errand.c.book_id == book_id, outside_errand.c.expires_at <= now)
-    )
-    return dropped.rowcount
-
-
-async def written(
-    connection: AsyncConnection, book_id: int, action: str, member_id: UUID, issuer: str, now: datetime
-) -> None:
-    """Say so in the trail."""
-    await trail.write(
-        connection,
-        book_id,
-        actor_id=member_id,
-        action=action,
-        subject_kind="member",
-        subject_id=member_id,
-        after={"issuer": issuer},
-        now=now,
-    )
+    await trail.write_own(connection, book_id, actor_id, action="outside.unlink", now=now, after={"issuer": issuer})

@@ -264,7 +264,7 @@ async def add(
         if kept.one_or_none() is None:
             raise PasskeyThere()
         await sessions.raise_to_passkey(connection, book_id, token)
-        await written(connection, book_id, "passkey.add", member_id, id, now)
+        await trail.write_own(connection, book_id, member_id, action="passkey.add", now=now, after={"passkey": str(id)})
 
 
 async def sign_in(
@@ -296,7 +296,8 @@ async def sign_in(
         if used.one_or_none() is not None:
             token = await sessions.begin(connection, book_id, known.member_id, now, by_passkey=True)
         else:
-            await written(connection, book_id, "passkey.suspect", known.member_id, known.id, now)
+            after = {"passkey": str(known.id)}
+            await trail.write_own(connection, book_id, known.member_id, action="passkey.suspect", now=now, after=after)
     # After the commit: what was seen stands in the trail.
     if token is None:
         raise PasskeyCopied()
@@ -365,28 +366,4 @@ async def remove(connection: AsyncConnection, book_id: int, id: UUID, *, actor_i
     )
     if gone.one_or_none() is None:
         raise NotFound(kind="passkey")
-    await written(connection, book_id, "passkey.remove", actor_id, id, now)
-
-
-async def drop_past(connection: AsyncConnection, book_id: int, now: datetime) -> int:
-    """Drop what was asked and not answered in time."""
-    dropped = await connection.execute(
-        delete(passkey_challenge).where(passkey_challenge.c.book_id == book_id, passkey_challenge.c.expires_at <= now)
-    )
-    return dropped.rowcount
-
-
-async def written(
-    connection: AsyncConnection, book_id: int, action: str, member_id: UUID, id: UUID, now: datetime
-) -> None:
-    """Say so in the trail."""
-    await trail.write(
-        connection,
-        book_id,
-        actor_id=member_id,
-        action=action,
-        subject_kind="member",
-        subject_id=member_id,
-        after={"passkey": str(id)},
-        now=now,
-    )
+    await trail.write_own(connection, book_id, actor_id, action="passkey.remove", now=now, after={"passkey": str(id)})

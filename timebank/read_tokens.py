@@ -98,16 +98,8 @@ async def make(
     )
     if not made.rowcount:
         raise Conflict(field="id")
-    await trail.write(
-        connection,
-        book_id,
-        actor_id=actor_id,
-        action="read_token.make",
-        subject_kind="member",
-        subject_id=actor_id,
-        after={"token_id": str(id), "scope": scope, "expires_at": (now + timedelta(days=life_days)).isoformat()},
-        now=now,
-    )
+    after = {"token_id": str(id), "scope": scope, "expires_at": (now + timedelta(days=life_days)).isoformat()}
+    await trail.write_own(connection, book_id, actor_id, action="read_token.make", now=now, after=after)
     return secret
 
 
@@ -121,16 +113,8 @@ async def revoke(connection: AsyncConnection, book_id: int, id: UUID, *, actor_i
     row = gone.one_or_none()
     if row is None:
         raise NotFound(kind="read_token")
-    await trail.write(
-        connection,
-        book_id,
-        actor_id=actor_id,
-        action="read_token.revoke",
-        subject_kind="member",
-        subject_id=actor_id,
-        before={"token_id": str(id), "scope": row.scope},
-        now=now,
-    )
+    before = {"token_id": str(id), "scope": row.scope}
+    await trail.write_own(connection, book_id, actor_id, action="read_token.revoke", now=now, before=before)
 
 
 async def of(connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, now: datetime) -> Sequence[Named]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Table, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.tables import punch
@@ -21,6 +21,21 @@ def forgetting(months: int) -> Callable[[AsyncConnection, int, datetime], Awaita
         return await forget_phones(connection, book_id, now - months * MONTH)
 
     return job
+
+
+def dropping(table: Table) -> Callable[[AsyncConnection, int, datetime], Awaitable[int]]:
+    """The job that `drop_expired` is, for one table."""
+
+    async def job(connection: AsyncConnection, book_id: int, now: datetime) -> int:
+        return await drop_expired(connection, book_id, table, now)
+
+    return job
+
+
+async def drop_expired(connection: AsyncConnection, book_id: int, table: Table, now: datetime) -> int:
+    """Drop the rows of a table whose `expires_at` has come, for good; answers how many."""
+    dropped = await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.expires_at <= now))
+    return dropped.rowcount
 
 
 async def forget_phones_of(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import ARRAY, DateTime, LargeBinary, and_, any_, bindparam, dele
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import access, limits, members, passwords, sms, vault
+from timebank import access, limits, members, passwords, retention, sms, vault
 from timebank.errors import BankError, NotFound
 from timebank.keys import Keys
 from timebank.limits import Limit
@@ -410,8 +410,7 @@ async def set_locale(connection: AsyncConnection, book_id: int, member_id: UUID,
 
 async def drop_past(connection: AsyncConnection, book_id: int, now: datetime) -> int:
     """Drop sessions and codes that have expired, and counters of past windows. Answers how many sessions."""
-    await connection.execute(delete(phone_code).where(phone_code.c.book_id == book_id, phone_code.c.expires_at <= now))
-    await connection.execute(delete(activation).where(activation.c.book_id == book_id, activation.c.expires_at <= now))
+    for table in (phone_code, activation):
+        await retention.drop_expired(connection, book_id, table, now)
     await limits.drop_past(connection, book_id, now)
-    dropped = await connection.execute(delete(session).where(session.c.book_id == book_id, session.c.expires_at <= now))
-    return dropped.rowcount
+    return await retention.drop_expired(connection, book_id, session, now)

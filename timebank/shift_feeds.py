@@ -36,7 +36,7 @@ async def renew(connection: AsyncConnection, book_id: int, *, actor_id: UUID, no
         .values(book_id=book_id, member_id=actor_id, **values)
         .on_conflict_do_update(index_elements=["book_id", "member_id"], set_=values)
     )
-    await note(connection, book_id, "shift_feed.renew", actor_id, now)
+    await trail.write_own(connection, book_id, actor_id, action="shift_feed.renew", now=now)
     return secret
 
 
@@ -46,20 +46,7 @@ async def end(connection: AsyncConnection, book_id: int, *, actor_id: UUID, now:
         delete(shift_feed).where(shift_feed.c.book_id == book_id, shift_feed.c.member_id == actor_id)
     )
     if gone.rowcount:
-        await note(connection, book_id, "shift_feed.end", actor_id, now)
-
-
-async def note(connection: AsyncConnection, book_id: int, action: str, actor_id: UUID, now: datetime) -> None:
-    """The row of the trail."""
-    await trail.write(
-        connection,
-        book_id,
-        actor_id=actor_id,
-        action=action,
-        subject_kind="member",
-        subject_id=actor_id,
-        now=now,
-    )
+        await trail.write_own(connection, book_id, actor_id, action="shift_feed.end", now=now)
 
 
 async def made_at(connection: AsyncConnection, book_id: int, member_id: UUID) -> datetime | None:

@@ -94,6 +94,30 @@ async def write(
     )
 
 
+async def write_own(
+    connection: AsyncConnection,
+    book_id: int,
+    member_id: UUID,
+    *,
+    action: str,
+    now: datetime,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Keep what a member did with what is their own; see `write`."""
+    await write(
+        connection,
+        book_id,
+        actor_id=member_id,
+        action=action,
+        subject_kind="member",
+        subject_id=member_id,
+        before=before,
+        after=after,
+        now=now,
+    )
+
+
 def visible(actor_id: UUID, now: datetime) -> Any:
     """The condition that an entry, joined to its `region`, concerns the actor's branch.
 

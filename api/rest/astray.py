@@ -14,6 +14,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     CommandAnswer,
+    ListPage,
     Moment,
     Operation,
     body_of,
@@ -59,12 +60,10 @@ class Astray(Answered, frozen=True):
     holds: list[str]
 
 
-class AstrayScans(Answered, frozen=True):
+class AstrayScans(ListPage, frozen=True):
     """One page of what waits for this manager, the oldest first."""
 
     scans: list[Astray]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class AstrayDecision(Body, frozen=True):

@@ -14,6 +14,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     Done,
+    ListPage,
     Operation,
     ShortText,
     body_of,
@@ -71,12 +72,10 @@ class CardScanned(Answered, frozen=True):
     station_en: str
 
 
-class CardScans(Answered, frozen=True):
+class CardScans(ListPage, frozen=True):
     """One page of what the member may still confirm, the first first."""
 
     scans: list[CardScanned]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class Confirmed(Body, frozen=True):

@@ -14,6 +14,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    ListPage,
     Operation,
     ShortText,
     body_of,
@@ -96,12 +97,10 @@ class IssuedCertificate(Answered, frozen=True):
     stands: bool
 
 
-class MyCertificates(Answered, frozen=True):
+class MyCertificates(ListPage, frozen=True):
     """One page of the member's own, the latest first."""
 
     certificates: list[IssuedCertificate]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 def facts(found: service_certificates.Certificate) -> dict[str, Any]:

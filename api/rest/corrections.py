@@ -14,6 +14,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     CommandAnswer,
+    ListPage,
     Operation,
     body_of,
     command_id,
@@ -87,12 +88,10 @@ class WaitingInquiry(Inquiry, frozen=True):
     record_state: str
 
 
-class Inquiries(Answered, frozen=True):
+class Inquiries(ListPage, frozen=True):
     """One page of questions, the oldest first."""
 
     inquiries: list[WaitingInquiry]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 @reading("/records/{record_id:uuid}", Operation(OwnRecord, refusals=("not_found",)))

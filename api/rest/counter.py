@@ -15,6 +15,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     CommandAnswer,
+    ListPage,
     Operation,
     body_of,
     command_id,
@@ -101,12 +102,10 @@ class HandedOver(Answered, frozen=True):
     """Whether it was less than ten minutes ago, and was not undone."""
 
 
-class HandOvers(Answered, frozen=True):
+class HandOvers(ListPage, frozen=True):
     """One page of what was handed over at a counter today, the latest first."""
 
     fulfilments: list[HandedOver]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class Undoing(Body, frozen=True):

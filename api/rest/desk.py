@@ -15,6 +15,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     CommandAnswer,
+    ListPage,
     Moment,
     Operation,
     ShortText,
@@ -76,12 +77,10 @@ class Present(Answered, frozen=True):
     holds: list[str]
 
 
-class People(Answered, frozen=True):
+class People(ListPage, frozen=True):
     """One page of who is at the station, the first first."""
 
     people: list[Present]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class DoorRequest(Body, frozen=True):

@@ -9,7 +9,18 @@ from litestar import Response
 from api.auth import member_of
 from api.rest.deeds import Doing, doing
 from api.rest.members import MemberCommand
-from api.rest.operation import Answered, AnyRequest, Operation, cursor_of, following, give, id_query, limit_of, reading
+from api.rest.operation import (
+    Answered,
+    AnyRequest,
+    ListPage,
+    Operation,
+    cursor_of,
+    following,
+    give,
+    id_query,
+    limit_of,
+    reading,
+)
 from api.state import Bank, bank_of
 from timebank import erasing, vault
 
@@ -24,12 +35,10 @@ class Erasure(Answered, frozen=True):
     """The member's own id where the wish is the member's."""
 
 
-class Erasures(Answered, frozen=True):
+class Erasures(ListPage, frozen=True):
     """One page of wishes, the latest first."""
 
     erasures: list[Erasure]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 def opened(bank: Bank, row: Any) -> Erasure:

@@ -15,6 +15,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    ListPage,
     Operation,
     ShortText,
     cursor_of,
@@ -47,12 +48,10 @@ class Fund(Answered, frozen=True):
     created_at: datetime
 
 
-class Funds(Answered, frozen=True):
+class Funds(ListPage, frozen=True):
     """One page of funds, the latest first."""
 
     funds: list[Fund]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class FundLine(Answered, frozen=True):
@@ -70,12 +69,10 @@ class FundLine(Answered, frozen=True):
     station_en: str | None
 
 
-class FundLines(Answered, frozen=True):
+class FundLines(ListPage, frozen=True):
     """One page of a fund's statement, the latest first."""
 
     lines: list[FundLine]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class NewFund(Body, frozen=True):
@@ -125,12 +122,10 @@ class FundEntry(Answered, frozen=True):
     """Whose branch it concerns; null: the whole book."""
 
 
-class Trail(Answered, frozen=True):
+class Trail(ListPage, frozen=True):
     """One page of the audit trail, the latest first."""
 
     entries: list[FundEntry]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 @reading("/funds", Operation(Funds, refusals=("cursor_invalid", "invalid"), query=("region_id", "cursor", "limit")))

@@ -11,6 +11,7 @@ from api.auth import member_of, visitor_of
 from api.rest.operation import (
     Answered,
     AnyRequest,
+    ListPage,
     Operation,
     choice_query,
     cursor_of,
@@ -97,12 +98,10 @@ class MyRecord(Record, frozen=True):
     """What the manager wrote."""
 
 
-class MyRecords(Answered, frozen=True):
+class MyRecords(ListPage, frozen=True):
     """One page of records, the latest first."""
 
     records: list[MyRecord]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 @reading("/me", Operation(Me))

@@ -16,6 +16,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    ListPage,
     Operation,
     ShortText,
     body_of,
@@ -57,12 +58,10 @@ class Member(Answered, frozen=True):
     joined_at: datetime
 
 
-class Members(Answered, frozen=True):
+class Members(ListPage, frozen=True):
     """One page of members, who joined last first."""
 
     members: list[Member]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class MembersFound(Answered, frozen=True):

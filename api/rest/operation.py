@@ -53,6 +53,13 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """What a program gets."""
 
 
+class ListPage(Answered, frozen=True):
+    """One page of a list, which stands in the one field that each kind of page adds."""
+
+    following: str | None
+    """The cursor of the next page; null on the last."""
+
+
 class CommandAnswer(Answered, frozen=True):
     """What became of a command; the same for ever, however often it is sent."""
 

@@ -14,6 +14,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     CommandAnswer,
+    ListPage,
     Operation,
     body_of,
     choice_query,
@@ -75,12 +76,10 @@ class PolicyVersion(Answered, frozen=True):
     created_at: datetime | None
 
 
-class PolicyVersions(Answered, frozen=True):
+class PolicyVersions(ListPage, frozen=True):
     """One page of versions, the latest start first; of those with one start, the one that holds first."""
 
     versions: list[PolicyVersion]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class PolicyDraft(Body, frozen=True):

@@ -14,6 +14,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    ListPage,
     Operation,
     ShortText,
     body_of,
@@ -107,12 +108,10 @@ class Look(Answered, frozen=True):
     """file, search, record or statement."""
 
 
-class Looks(Answered, frozen=True):
+class Looks(ListPage, frozen=True):
     """One page of who looked, the latest day first."""
 
     looks: list[Look]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class MyData(Answered, frozen=True):

@@ -16,6 +16,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     CommandAnswer,
+    ListPage,
     Operation,
     body_of,
     choice_query,
@@ -91,12 +92,10 @@ class QueueRecord(Record, frozen=True):
     """Whether it may be verified in bulk."""
 
 
-class Queue(Answered, frozen=True):
+class Queue(ListPage, frozen=True):
     """One page of what waits, the oldest first."""
 
     records: list[QueueRecord]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class Punch(Answered, frozen=True):

@@ -12,6 +12,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    ListPage,
     Operation,
     ShortText,
     choice_query,
@@ -47,12 +48,10 @@ class Region(Answered, frozen=True):
     """How many regions stand right below it."""
 
 
-class Regions(Answered, frozen=True):
+class Regions(ListPage, frozen=True):
     """One page of regions, the oldest first."""
 
     regions: list[Region]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class NewRegion(Body, frozen=True):
@@ -90,12 +89,10 @@ class ServiceKind(Answered, frozen=True):
     active: bool
 
 
-class ServiceKinds(Answered, frozen=True):
+class ServiceKinds(ListPage, frozen=True):
     """One page of the catalogue, in its order."""
 
     kinds: list[ServiceKind]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class NewKind(Body, frozen=True):

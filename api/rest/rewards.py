@@ -13,6 +13,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     CommandAnswer,
+    ListPage,
     Operation,
     body_of,
     choice_query,
@@ -85,14 +86,12 @@ class Reward(Answered, frozen=True):
     places: list[Place]
 
 
-class Rewards(Answered, frozen=True):
+class Rewards(ListPage, frozen=True):
     """One page of what is on offer, the cheapest first."""
 
     points: int
     """What the volunteer may spend."""
     rewards: list[Reward]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class Redemption(Answered, frozen=True):
@@ -116,12 +115,10 @@ class Redemption(Answered, frozen=True):
     """Where it was handed over."""
 
 
-class Redemptions(Answered, frozen=True):
+class Redemptions(ListPage, frozen=True):
     """One page of redemptions, the latest first."""
 
     redemptions: list[Redemption]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class Wish(Body, frozen=True):

@@ -12,6 +12,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    ListPage,
     Moment,
     Operation,
     choice_query,
@@ -52,12 +53,10 @@ class RoleGrant(Answered, frozen=True):
     granted_at: datetime
 
 
-class RoleGrants(Answered, frozen=True):
+class RoleGrants(ListPage, frozen=True):
     """One page of roles, the latest given first."""
 
     roles: list[RoleGrant]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class NewRole(Body, frozen=True):

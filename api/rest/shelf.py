@@ -15,6 +15,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     CommandAnswer,
+    ListPage,
     Moment,
     Operation,
     body_of,
@@ -74,12 +75,10 @@ class ShelfReward(Answered, frozen=True):
     places: list[Place]
 
 
-class ShelfRewards(Answered, frozen=True):
+class ShelfRewards(ListPage, frozen=True):
     """One page of rewards, the latest first."""
 
     rewards: list[ShelfReward]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class NewReward(Body, frozen=True):

@@ -16,6 +16,7 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     Done,
+    ListPage,
     Moment,
     Operation,
     body_of,
@@ -61,12 +62,10 @@ class Shift(Answered, frozen=True):
     """How many have checked in for it."""
 
 
-class Shifts(Answered, frozen=True):
+class Shifts(ListPage, frozen=True):
     """One page of what is planned at a station from now on, the first to end first."""
 
     shifts: list[Shift]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class PlannedShift(Answered, frozen=True):

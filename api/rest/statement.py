@@ -15,6 +15,7 @@ from api.periods import period_of
 from api.rest.operation import (
     Answered,
     AnyRequest,
+    ListPage,
     Operation,
     choice_query,
     following,
@@ -79,7 +80,7 @@ class Line(Answered, frozen=True):
     redemption: LineRedemption | None
 
 
-class Statement(Answered, frozen=True):
+class Statement(ListPage, frozen=True):
     """One page of a statement, the latest first."""
 
     opening: int
@@ -87,11 +88,9 @@ class Statement(Answered, frozen=True):
     closing: int
     """The balance when the period had ended, or now if it goes on."""
     lines: list[Line]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
-class BranchStatement(Answered, frozen=True):
+class BranchStatement(ListPage, frozen=True):
     """One page of what comes from the stations of a manager, the latest first."""
 
     member_id: UUID
@@ -100,8 +99,6 @@ class BranchStatement(Answered, frozen=True):
     total: int
     """What all lines of the period come to."""
     lines: list[Line]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 def asked(request: AnyRequest) -> tuple[str, Period]:

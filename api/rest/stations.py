@@ -15,6 +15,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    ListPage,
     Operation,
     ShortText,
     choice_query,
@@ -57,12 +58,10 @@ class Station(Answered, frozen=True):
     """How many records nobody has decided yet."""
 
 
-class Stations(Answered, frozen=True):
+class Stations(ListPage, frozen=True):
     """One page of the stations that somebody looks after, the oldest first."""
 
     stations: list[Station]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 class ScreenCode(Answered, frozen=True):

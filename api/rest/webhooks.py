@@ -14,6 +14,7 @@ from api.rest.operation import (
     Answered,
     AnyRequest,
     Body,
+    ListPage,
     Operation,
     choice_query,
     cursor_of,
@@ -94,12 +95,10 @@ class WebhookMessage(Answered, frozen=True):
     sent_at: datetime | None
 
 
-class WebhookMessages(Answered, frozen=True):
+class WebhookMessages(ListPage, frozen=True):
     """One page of messages, the latest first."""
 
     messages: list[WebhookMessage]
-    following: str | None
-    """The cursor of the next page; null on the last."""
 
 
 @reading("/webhooks", Operation(Webhooks))

@@ -19,7 +19,7 @@ from tests.api.people import Person, Town, Watch, problem
 from tests.api.test_privacy import fill
 from tests.factories import MORNING
 from tests.timebank.test_gateways import served
-from timebank import doctor, issuers, outside
+from timebank import doctor, issuers, outside, retention
 from timebank.tables import audit_entry, outside_account, outside_errand
 
 WECHAT = {"user-agent": "Mozilla/5.0 MicroMessenger/8.0"}
@@ -245,7 +245,7 @@ async def test_only_the_browser_that_was_sent_comes_back_once_and_soon(town: Tow
     query = issuer.visited(leads_to(await sent(late))).replace("code=good", "code=stolen")
     assert code_of(await late.get(f"{back}?{query}")) == "outside_refused"
     async with town.bank.engine.begin() as connection:
-        await outside.drop_past(connection, town.bank.book_id, town.watch.now + outside.LIFE)
+        await retention.drop_expired(connection, town.bank.book_id, outside_errand, town.watch.now + outside.LIFE)
         query_left = select(outside_errand).where(outside_errand.c.book_id == town.bank.book_id)
         assert (await connection.execute(query_left)).all() == []
 

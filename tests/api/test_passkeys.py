@@ -10,7 +10,7 @@ from tests.api.conftest import Build
 from tests.api.devices import Device, add, invited, text
 from tests.api.people import Person, Town, problem
 from tests.api.test_privacy import fill
-from timebank import members, membership, merging, passkeys
+from timebank import members, membership, merging, passkeys, retention
 from timebank.tables import audit_entry, passkey, passkey_challenge
 
 ADDRESS = "http://localhost:8000"
@@ -127,7 +127,7 @@ async def test_a_challenge_is_answered_once_soon_and_by_whom_it_was_asked_of(tow
     assert problem(await clerk.send("/api/v1/me/passkeys", made)) == (410, "passkey_expired")
     assert problem(await sign_in(town, other)) == (401, "passkey_unknown")
     async with town.bank.engine.begin() as connection:
-        await passkeys.drop_past(connection, town.bank.book_id, town.watch.now + passkeys.LIFE)
+        await retention.drop_expired(connection, town.bank.book_id, passkey_challenge, town.watch.now + passkeys.LIFE)
         query = select(passkey_challenge).where(passkey_challenge.c.book_id == town.bank.book_id)
         assert (await connection.execute(query)).all() == []
 
