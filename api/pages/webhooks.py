@@ -32,6 +32,8 @@ EVENT_WORDS = {
     "shift.cancelled": mark("A shift was taken back"),
 }
 STATE_WORDS = {"waiting": mark("Waiting"), "sent": mark("Taken"), "dead": mark("Given up")}
+FAILURE_WORDS = {"too_slow": mark("no answer in time"), "no_such_place": mark("no such address")}
+UNREACHED = mark("no connection")
 NOTHING = Tried(None, None, {})
 
 
@@ -72,6 +74,7 @@ async def webhooks_page(request: AnyRequest, tried: Tried) -> Response[Any]:
         events=[(event, spoken.gettext(EVENT_WORDS[event])) for event in EVENTS],
         event_words={event: spoken.gettext(words) for event, words in EVENT_WORDS.items()},
         states=[(each, spoken.gettext(STATE_WORDS[each])) for each in MESSAGE_STATES],
+        failure_words=lambda failure: spoken.gettext(FAILURE_WORDS.get(failure, UNREACHED)),
         state_words={each: spoken.gettext(words) for each, words in STATE_WORDS.items()},
     )
 

@@ -28,7 +28,7 @@ PAGES: dict[str | None, list[str | Led]] = {
         "/",
         "/sign-in",
         "/sign-in?by=code",
-        "/R/0",
+        Led("/R/0", "/scanned"),
         "/V/0",
         "/design",
         "/kiosk",
@@ -128,6 +128,7 @@ LEAD_ON = (
     "/K/{code}",
     "/S/{code}",
     "/C/{code}",
+    "/R/{code_text}",
     "/rewards/{reward_id}/picture/{digest}",
     "/sign-in/outside/{provider}/back",
 )

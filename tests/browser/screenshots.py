@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, Page
 
 from api.guards import ACCESS
+from tests.browser import corners
 from tests.browser.bank import Service, started
 from tests.browser.people import DESK, Watched, launched, read_picture
 from tests.browser.photographer import PASSWORD, SIZES, Photographer
@@ -363,9 +364,11 @@ def all_pictures(browser: Browser, service: Service, language: str, folder: Path
     admin(camera)
     paper(camera, phone, screen)
     joins(camera, screen)
+    corners.documents(camera, screen, (NEWCOMER, NEW_CLERK))
     tour(camera)
     aside(camera, phone, screen)
     later(camera, phone)
+    corners.told(camera, screen)
     return camera
 
 

@@ -186,6 +186,38 @@ def test_cards_that_waited_go_out_once_and_in_order_and_a_refused_one_is_shown(
     assert len(after) == before + 1
 
 
+def test_without_events_it_asks_by_itself_and_shows_todays_shifts(
+    service: Service, opened: Open, tablet: Watched
+) -> None:
+    tablet.context.clock.install()
+    tablet.context.route("**/api/v1/kiosk/events", lambda route: route.abort())
+    page = enrol(tablet)
+    people, shifts = page.locator("[data-people] li"), page.locator("[data-shifts] li")
+    before = people.count()
+    expect(shifts).to_have_text("No shift is planned.")
+    manager = opened("en", PHONE).sign_in("manager")
+    manager.goto(f"{service.address}/stations/{STATION}")
+    form = manager.locator("form[action$='/shifts']")
+    form.evaluate("each => { each.closest('details').open = true; }")
+    for name, value in (("start", "00:00"), ("end", "23:59"), ("capacity", "3")):
+        form.locator(f"[name={name}]").fill(value)
+    form.locator("button").click()
+    expect(manager.locator("section[aria-labelledby=shifts] li")).to_have_count(1)
+    manager.goto(expect_own_code(page, service))
+    confirm(manager, service)
+    # Nobody tells the kiosk; it asks every ten seconds.
+    expect(people).to_have_count(before)
+    page.clock.run_for(11_000)
+    expect(people).to_have_count(before + 1)
+    expect(shifts).to_have_text("00:00–23:59 · 1/3 came")
+    expect(page.locator("[data-notice]")).to_be_hidden()
+    # Out again, and the shift is gone: the tests after this one find the station as it was.
+    manager.goto(expect_own_code(page, service))
+    manager.click("form[action='/check-in'] button")
+    manager.goto(f"{service.address}/stations/{STATION}")
+    manager.click("section[aria-labelledby=shifts] li button")
+
+
 def test_a_card_is_held_in_front_of_the_kiosks_camera(
     service: Service, opened: Open, browser: Browser, chromium: Path, tmp_path: Path
 ) -> None:
