@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
-from api import admission, health, logs, pages, problems, rest
+from api import admission, health, logs, pages, refusing, rest
 from api.edge import Edge
 from api.state import Bank
 from api.worker import end_with_parent, freeze_what_is_loaded, when_stopped
@@ -42,7 +42,7 @@ def create_app(bank: Bank | None = None) -> Litestar:
     app = Litestar(
         route_handlers=[*pages.handlers, *rest.handlers, *health.handlers],
         guards=[admission.admit],
-        exception_handlers=problems.handlers,
+        exception_handlers=refusing.handlers,
         lifespan=[lifespan],
         request_max_body_size=BODY_LIMIT_BYTES,
         # `api/openapi.py` writes its own description, from the same declarations that the handlers read.

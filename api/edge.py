@@ -16,7 +16,7 @@ from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
 
-from api import content_policy, problems, reading
+from api import content_policy, reading, refusing
 from api.arrival import arrival, is_served
 from api.auth import BROWSER, BROWSER_LIFE_SECONDS, Visitor, cookie_name, recognise
 from api.problems import PROGRAM_PATHS, Problem
@@ -194,5 +194,5 @@ def route_of(scope: HTTPScope) -> str:
 async def refuse(scope: HTTPScope, receive: Receive, send: Send, error: Exception) -> None:
     """Answer a failure outside the app as the app would have."""
     request: Request[Any, Any, Any] = Request(scope, receive, send)
-    response = problems.answer(request, error)
+    response = refusing.answer(request, error)
     await response.to_asgi_response(app=None, request=request)(scope, receive, send)

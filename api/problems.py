@@ -1,14 +1,11 @@
-"""Every error as an RFC 9457 problem with a stable `code`: JSON for programs, a page for people."""
+"""Every error as an RFC 9457 problem with a stable `code`."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import structlog
-from litestar import Response
 from litestar.connection import Request
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.types import Scope
 from sqlalchemy.exc import DBAPIError
 
 from api.language import COOKIE, choose
@@ -17,7 +14,7 @@ from timebank.commands import Answer
 from timebank.database import is_away
 from timebank.errors import BankError, Busy
 
-__all__ = ["Problem", "ProblemDocument", "answered", "handlers", "locale_of", "problem_of", "sentence"]
+__all__ = ["Problem", "ProblemDocument", "answered", "locale_of", "problem_of", "sentence"]
 
 MEDIA_TYPE = "application/problem+json"
 # What is answered to programs; everything else is answered with a page.
@@ -34,8 +31,6 @@ FROM_STATUS = {
 # What two senders of one id at the same moment run into; the second finds the first's row when it sends again. Who was
 # chosen to fail in a deadlock, or has waited for a lock or an answer as long as anybody may, can send again, too.
 FROM_SQLSTATE = {"23505": "conflict", "40001": "busy", "40P01": "busy", "55P03": "busy", "57014": "busy"}
-
-log = structlog.get_logger(__name__)
 
 
 class Problem(Exception):
@@ -118,11 +113,6 @@ def locale_of(request: Request[Any, Any, Any]) -> str:
     return choose(request.cookies.get(COOKIE), member_locale, request.headers.get("accept-language"))
 
 
-def for_program(scope: Scope) -> bool:
-    """Whether the answer is read by a program."""
-    return scope["path"].startswith(PROGRAM_PATHS)
-
-
 def document(problem: Problem, locale: str, request_id: str) -> ProblemDocument:
     """The problem for a program."""
     return ProblemDocument(
@@ -134,27 +124,3 @@ def document(problem: Problem, locale: str, request_id: str) -> ProblemDocument:
         instance=request_id,
         data=problem.data,
     )
-
-
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The one exception handler of the app."""
-    problem = problem_of(error)
-    request_id = request.scope["state"].get("request_id", "")
-    if problem.status >= 500:
-        log.error("failed", code=problem.code, request_id=request_id, exc_info=error)
-    if problem.code == "try_later":
-        problem.headers.setdefault("Retry-After", str(problem.data.get("seconds", 1)))
-    if not for_program(request.scope):
-        from api.pages.errors import error_page
-
-        page = error_page(request, problem)
-        page.headers.update(problem.headers)
-        return page
-    body = document(problem, locale_of(request), request_id)
-    return Response(
-        msgspec.json.encode(body), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
-    )
-
-
-# An HTTPException is matched by its class, anything else by its class or, failing that, by 500.
-handlers: Any = {Exception: answer, HTTPException: answer, 500: answer}

@@ -15,7 +15,7 @@ from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import access, limits, members, passwords, sessions, trail
+from timebank import access, limits, members, passwords, sessions, signing_in, trail
 from timebank.cards import ISSUING_ROLES
 from timebank.codes import ALPHABET
 from timebank.errors import Conflict, Invalid, NotAllowed
@@ -88,8 +88,8 @@ async def use(
     `password_weak`, `invalid` (phone).
     """
     index = members.phone_index(keys, phone)
-    await sessions.count_tries(
-        engine, book_id, keys, index, address, now, sessions.CODE_TRIES_FROM_PHONE, sessions.CODE_TRIES_FROM_ADDRESS
+    await signing_in.count_tries(
+        engine, book_id, keys, index, address, now, signing_in.CODE_TRIES_FROM_PHONE, signing_in.CODE_TRIES_FROM_ADDRESS
     )
     # Before the code: a weak password must not use it up.
     chosen = await passwords.hashed(keys, password)
@@ -99,11 +99,11 @@ async def use(
         if row is not None and await take(connection, book_id, keys, row, code, now):
             member_id = row.id
             await members.set_password(connection, book_id, row.id, password_hash=chosen, now=now, actor_id=row.id)
-            await limits.clear(connection, book_id, sessions.CODE_TRIES_FROM_PHONE, index)
+            await limits.clear(connection, book_id, signing_in.CODE_TRIES_FROM_PHONE, index)
             token = await sessions.begin(connection, book_id, row.id, now)
     # After the commit: the try is counted.
     if token is None or member_id is None:
-        raise sessions.SignInRefused()
+        raise signing_in.SignInRefused()
     return token, member_id
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import codes, consents, limits, members, own, purses, sessions, sms, texts
+from timebank import codes, consents, limits, members, own, purses, sessions, signing_in, sms, texts
 from timebank.errors import BankError, Invalid
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -97,8 +97,8 @@ async def ask(
         await place_of(connection, book_id, keys, code, now)
         check(newcomer, now.astimezone(await purses.time_zone(connection, book_id)).date())
     index = members.phone_index(keys, newcomer.phone)
-    await sessions.count_tries(
-        engine, book_id, keys, index, address, now, sessions.CODES_SENT, sessions.CODES_SENT_TO_ADDRESS
+    await signing_in.count_tries(
+        engine, book_id, keys, index, address, now, signing_in.CODES_SENT, signing_in.CODES_SENT_TO_ADDRESS
     )
     digits = await own.new_code(engine, book_id, keys, subject(keys, index), now)
     sms.send_soon(sender, members.normal_phone(newcomer.phone), digits, newcomer.locale)
@@ -121,23 +121,23 @@ async def join(
     `sign_in_refused` (digits).
     """
     index = members.phone_index(keys, newcomer.phone)
-    await sessions.count_tries(
-        engine, book_id, keys, index, address, now, sessions.CODE_TRIES_FROM_PHONE, sessions.CODE_TRIES_FROM_ADDRESS
+    await signing_in.count_tries(
+        engine, book_id, keys, index, address, now, signing_in.CODE_TRIES_FROM_PHONE, signing_in.CODE_TRIES_FROM_ADDRESS
     )
     proof = subject(keys, index)
     async with engine.begin() as connection:
         place = await place_of(connection, book_id, keys, code, now)
         check(newcomer, now.astimezone(await purses.time_zone(connection, book_id)).date())
-        right = await sessions.take_code(connection, book_id, proof, sessions.code_hash(keys, proof, digits), now)
+        right = await signing_in.take_code(connection, book_id, proof, signing_in.code_hash(keys, proof, digits), now)
     # After the commit: the try is counted.
     if not right:
-        raise sessions.SignInRefused()
+        raise signing_in.SignInRefused()
     async with engine.connect() as connection:
         known = await members.by_phone(connection, book_id, keys, newcomer.phone)
     if known is None:
         await count_joined(engine, book_id, keys, address, now)
     async with engine.begin() as connection:
-        await limits.clear(connection, book_id, sessions.CODE_TRIES_FROM_PHONE, index)
+        await limits.clear(connection, book_id, signing_in.CODE_TRIES_FROM_PHONE, index)
         member_id = known.id if known else await add(connection, book_id, keys, newcomer, place.region_id, now)
         return await sessions.begin(connection, book_id, member_id, now), member_id, known is None
 

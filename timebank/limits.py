@@ -4,6 +4,8 @@ Windows are fixed: they begin at multiples of their length. A counter is counted
 commits before the try is judged; a try that fails is a try.
 """
 
+import hashlib
+import hmac
 import ipaddress
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -11,10 +13,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank.errors import TryLater
 from timebank.ids import EPOCH
+from timebank.keys import Keys
 from timebank.tables import attempt
 
 # No window is longer; a counter older than this can go.
@@ -111,6 +114,21 @@ async def keep_tally(connection: AsyncConnection, book_id: int, found: Tally) ->
             index_elements=["book_id", "kind", "subject", "window_starts_at"], set_={"count": statement.excluded.count}
         )
     )
+
+
+async def count_from(engine: AsyncEngine, book_id: int, keys: Keys, address: str, now: datetime, limit: Limit) -> None:
+    """Count a try from a network address, for good; `TryLater` when it had enough."""
+    subject = hmac.new(keys.address, network(address).encode(), hashlib.sha256).digest()
+    await count_for_good(engine, book_id, limit, subject, now)
+
+
+async def count_for_good(engine: AsyncEngine, book_id: int, limit: Limit, subject: bytes, now: datetime) -> None:
+    """Count a try in a transaction of its own, which is committed though it was one too many."""
+    async with engine.connect() as connection:
+        try:
+            await count(connection, book_id, limit, subject, now)
+        finally:
+            await connection.commit()
 
 
 async def clear(connection: AsyncConnection, book_id: int, limit: Limit, subject: bytes) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import Result, Row, Select, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import members, passkeys, sessions, trail
+from timebank import limits, members, passkeys, sessions, trail
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -146,7 +146,7 @@ async def send(
     """
     if signed_in_at is not None and now - signed_in_at > passkeys.FRESH:
         raise passkeys.SignInAgain()
-    await sessions.count_from(engine, book_id, keys, address, now, TRIES_FROM_ADDRESS)
+    await limits.count_from(engine, book_id, keys, address, now, TRIES_FROM_ADDRESS)
     state = secrets.token_hex(24)
     found = await provider.address(errand(keys, state, back))
     async with engine.begin() as connection:

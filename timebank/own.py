@@ -1,6 +1,6 @@
 """What members change about themselves: name, phone number, mail address, password. Each stands in the trail.
 
-A new number or address is proved with six digits that are sent to it. As in `sessions.py`, the verbs that compare
+A new number or address is proved with six digits that are sent to it. As in `signing_in.py`, the verbs that compare
 digits or a password take the engine: a failed try stays counted, and no connection is held while a password is hashed.
 """
 
@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import limits, members, membership, passwords, sessions, sms
+from timebank import limits, members, membership, passwords, sessions, signing_in, sms
 from timebank.errors import Invalid
 from timebank.keys import Keys
 from timebank.membership import Changes
@@ -49,8 +49,8 @@ async def prove(
     Errors: `try_later`, `invalid` (phone, mail).
     """
     index = named(keys, phone, mail)
-    await sessions.count_tries(
-        engine, book_id, keys, index, address, now, sessions.CODES_SENT, sessions.CODES_SENT_TO_ADDRESS
+    await signing_in.count_tries(
+        engine, book_id, keys, index, address, now, signing_in.CODES_SENT, signing_in.CODES_SENT_TO_ADDRESS
     )
     subject = proof(keys, index, member_id)
     digits = await new_code(engine, book_id, keys, subject, now)
@@ -61,10 +61,10 @@ async def new_code(engine: AsyncEngine, book_id: int, keys: Keys, subject: bytes
     """Six digits for one subject, in place of those before."""
     digits = f"{secrets.randbelow(10**6):06d}"
     values = {
-        "code_hash": sessions.code_hash(keys, subject, digits),
+        "code_hash": signing_in.code_hash(keys, subject, digits),
         "tries": 0,
         "sent_at": now,
-        "expires_at": now + sessions.CODE_LIFE,
+        "expires_at": now + signing_in.CODE_LIFE,
     }
     async with engine.begin() as connection:
         await connection.execute(
@@ -94,21 +94,23 @@ async def change_address(
     Errors: `sign_in_refused` (digits), `try_later`, `phone_taken`, `invalid` (phone, mail).
     """
     index = named(keys, phone, mail)
-    await sessions.count_tries(
-        engine, book_id, keys, index, address, now, sessions.CODE_TRIES_FROM_PHONE, sessions.CODE_TRIES_FROM_ADDRESS
+    await signing_in.count_tries(
+        engine, book_id, keys, index, address, now, signing_in.CODE_TRIES_FROM_PHONE, signing_in.CODE_TRIES_FROM_ADDRESS
     )
     subject = proof(keys, index, member_id)
     async with engine.begin() as connection:
-        right = await sessions.take_code(connection, book_id, subject, sessions.code_hash(keys, subject, digits), now)
+        right = await signing_in.take_code(
+            connection, book_id, subject, signing_in.code_hash(keys, subject, digits), now
+        )
     # After the commit: the try is counted.
     if not right:
-        raise sessions.SignInRefused()
+        raise signing_in.SignInRefused()
     changes = Changes(phone=phone) if phone else Changes(mail=normal_mail(mail))
     async with engine.begin() as connection:
         row = await membership.locked_row(connection, book_id, member_id)
         await membership.apply(connection, book_id, keys, row, changes, now=now, actor_id=member_id)
         await sessions.end_all(connection, book_id, member_id)
-        await limits.clear(connection, book_id, sessions.CODE_TRIES_FROM_PHONE, index)
+        await limits.clear(connection, book_id, signing_in.CODE_TRIES_FROM_PHONE, index)
         return None if guardian else await sessions.begin(connection, book_id, member_id, now)
 
 
@@ -159,13 +161,13 @@ async def change_password(
     async with engine.connect() as connection:
         stored = (await members.by_id(connection, book_id, member_id)).password_hash
         try:
-            await limits.count(connection, book_id, sessions.PASSWORD_TRIES, member_id.bytes, now)
+            await limits.count(connection, book_id, signing_in.PASSWORD_TRIES, member_id.bytes, now)
         finally:
             await connection.commit()
     if stored is not None and not await passwords.matches(keys, present, stored):
-        raise sessions.SignInRefused()
+        raise signing_in.SignInRefused()
     chosen = await passwords.hashed(keys, password)
     async with engine.begin() as connection:
         await members.set_password(connection, book_id, member_id, password_hash=chosen, now=now, actor_id=member_id)
-        await limits.clear(connection, book_id, sessions.PASSWORD_TRIES, member_id.bytes)
+        await limits.clear(connection, book_id, signing_in.PASSWORD_TRIES, member_id.bytes)
         return None if guardian else await sessions.begin(connection, book_id, member_id, now)

@@ -2,7 +2,7 @@
 (https://www.w3.org/TR/webauthn-3/).
 
 What a device signs is asked by the bank, once, and answered within five minutes. A device signs for the address that
-the browser is at, so what another site asks for is worth nothing here. As in `sessions.py`, the verbs that judge an
+the browser is at, so what another site asks for is worth nothing here. As in `signing_in.py`, the verbs that judge an
 answer take the engine: what was asked is used up though the answer is refused.
 """
 
@@ -28,7 +28,7 @@ from webauthn.helpers.structs import (
     RegistrationCredential,
 )
 
-from timebank import access, members, private, sessions, texts, trail
+from timebank import access, limits, members, private, sessions, texts, trail
 from timebank.errors import BankError, Invalid, NotAllowed, NotFound
 from timebank.keys import Keys
 from timebank.limits import Limit
@@ -142,7 +142,7 @@ async def challenge(
     engine: AsyncEngine, book_id: int, keys: Keys, *, address: str, now: datetime, member_id: UUID | None = None
 ) -> bytes:
     """Something random to sign, for whoever signs in, or for the member who adds a passkey. `try_later`."""
-    await sessions.count_from(engine, book_id, keys, address, now, TRIES_FROM_ADDRESS)
+    await limits.count_from(engine, book_id, keys, address, now, TRIES_FROM_ADDRESS)
     asked = secrets.token_bytes(32)
     async with engine.begin() as connection:
         await connection.execute(
@@ -274,7 +274,7 @@ async def sign_in(
 
     Errors: `passkey_expired`, `passkey_unknown`, `passkey_refused`, `passkey_copied`, `try_later`.
     """
-    await sessions.count_from(engine, book_id, keys, address, now, TRIES_FROM_ADDRESS)
+    await limits.count_from(engine, book_id, keys, address, now, TRIES_FROM_ADDRESS)
     asked = await take(engine, book_id, answer.client_data, None, now)
     async with engine.connect() as connection:
         known = await by_credential(connection, book_id, answer.credential)

@@ -4,8 +4,6 @@ The fields of a record and of a certificate are those of the Ministry of Civil A
 what each record came to when it was issued. Whoever checks it is told whether that still holds.
 """
 
-import hashlib
-import hmac
 import secrets
 from collections import Counter
 from collections.abc import Sequence
@@ -261,12 +259,7 @@ async def mine(
 
 async def count_check(engine: AsyncEngine, book_id: int, keys: Keys, address: str, now: datetime) -> None:
     """Count one check from a network address, in a transaction of its own; `try_later` when there were enough."""
-    subject = hmac.new(keys.address, limits.network(address).encode(), hashlib.sha256).digest()
-    async with engine.connect() as connection:
-        try:
-            await limits.count(connection, book_id, CHECKS_BY_ADDRESS, subject, now)
-        finally:
-            await connection.commit()
+    await limits.count_from(engine, book_id, keys, address, now, CHECKS_BY_ADDRESS)
 
 
 async def check(connection: AsyncConnection, book_id: int, keys: Keys, text: str) -> Certificate:

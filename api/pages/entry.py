@@ -19,7 +19,7 @@ from api.problems import Problem, problem_of
 from api.rest.passkeys import has_place
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import cards, catalogue, demo, explain, inquiries, members, passkeys, records, sessions, sms
+from timebank import cards, catalogue, demo, explain, inquiries, members, passkeys, records, sessions, signing_in, sms
 from timebank.errors import BankError
 from timebank.records import QUEUE_ROLES
 from timebank.sms import LocalSender
@@ -142,7 +142,7 @@ async def sign_in_by_password(request: AnyRequest) -> Response[Any]:
     form, bank = await Form.of(request), bank_of(request)
     following, phone = inside(form.text("next")), form.text("phone")
     try:
-        token, _ = await sessions.sign_in_by_password(
+        token, _ = await signing_in.sign_in_by_password(
             bank.engine,
             bank.book_id,
             bank.keys,
@@ -162,7 +162,7 @@ async def send_code(request: AnyRequest) -> Response[Any]:
     form, bank = await Form.of(request), bank_of(request)
     following, phone = inside(form.text("next")), form.text("phone")
     try:
-        await sessions.send_phone_code(
+        await signing_in.send_phone_code(
             bank.engine,
             bank.book_id,
             bank.keys,
@@ -185,7 +185,7 @@ async def sign_in_by_code(request: AnyRequest) -> Response[Any]:
     form, bank = await Form.of(request), bank_of(request)
     following, phone = inside(form.text("next")), form.text("phone")
     try:
-        token, _ = await sessions.sign_in_by_code(
+        token, _ = await signing_in.sign_in_by_code(
             bank.engine,
             bank.book_id,
             bank.keys,

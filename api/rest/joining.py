@@ -24,7 +24,7 @@ from api.rest.operation import (
 )
 from api.rest.sessions import Sent, SignedIn, signed_in
 from api.state import bank_of
-from timebank import activations, guardians, joining, sessions, vault
+from timebank import activations, guardians, joining, signing_in, vault
 from timebank.joining import Newcomer
 
 POSTER = ("code_malformed", "code_forged", "poster_revoked", "guardian_needed", "try_later")
@@ -111,7 +111,7 @@ async def ask_to_join(request: AnyRequest) -> Response[Any]:
         now=bank.clock(),
         sender=bank.sender,
     )
-    return give(Sent(seconds=int(sessions.CODE_LIFE.total_seconds())), 202)
+    return give(Sent(seconds=int(signing_in.CODE_LIFE.total_seconds())), 202)
 
 
 @writing("/joins", Operation(SignedIn, NewcomerProof, 201, (*POSTER, "sign_in_refused")))

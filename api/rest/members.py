@@ -30,7 +30,7 @@ from api.rest.operation import (
     writing,
 )
 from api.state import Bank, bank_of
-from timebank import members, membership, merging, readings, sessions, vault
+from timebank import members, membership, merging, readings, signing_in, vault
 from timebank.errors import TryLater
 from timebank.membership import Changes
 
@@ -240,7 +240,7 @@ async def reset_password(deed: Doing[MemberCommand]) -> None:
     async def send() -> None:
         # Whoever had enough codes for now asks for the next one on the page where they sign in.
         with contextlib.suppress(TryLater):
-            await sessions.send_phone_code(
+            await signing_in.send_phone_code(
                 bank.engine,
                 bank.book_id,
                 bank.keys,

@@ -28,7 +28,7 @@ from api.rest.operation import (
 )
 from api.rest.sessions import Sent, SignedIn, signed_in
 from api.state import bank_of
-from timebank import consents, members, own, own_data, readings, sessions
+from timebank import consents, members, own, own_data, readings, signing_in
 from timebank.consents import Standing
 
 Purpose = Literal["service", "location", "honour"]
@@ -226,7 +226,7 @@ async def prove(request: AnyRequest) -> Response[Any]:
         now=bank.clock(),
         sender=bank.sender,
     )
-    return give(Sent(seconds=int(sessions.CODE_LIFE.total_seconds())), 202)
+    return give(Sent(seconds=int(signing_in.CODE_LIFE.total_seconds())), 202)
 
 
 @writing("/me/address", Operation(SignedIn, ProvedAddress, 201, ("sign_in_refused", "try_later", "phone_taken")))

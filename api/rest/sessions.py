@@ -9,7 +9,7 @@ from msgspec import Meta
 from api.auth import Visitor, address_of, sign_in_with, sign_out_from, visitor_of
 from api.rest.operation import Answered, AnyRequest, Body, Operation, body_of, ending, give, writing
 from api.state import bank_of
-from timebank import sessions
+from timebank import signing_in
 
 Phone = Annotated[str, Meta(max_length=40)]
 
@@ -53,7 +53,7 @@ class Sent(Answered, frozen=True):
 async def sign_in(request: AnyRequest) -> Response[Any]:
     """Sign in with phone number and password."""
     body, bank = await body_of(request, PasswordSignIn), bank_of(request)
-    token, member_id = await sessions.sign_in_by_password(
+    token, member_id = await signing_in.sign_in_by_password(
         bank.engine,
         bank.book_id,
         bank.keys,
@@ -69,7 +69,7 @@ async def sign_in(request: AnyRequest) -> Response[Any]:
 async def send_code(request: AnyRequest) -> Response[Any]:
     """Send six digits to a phone, to sign in with."""
     body, bank = await body_of(request, PhoneCodeRequest), bank_of(request)
-    await sessions.send_phone_code(
+    await signing_in.send_phone_code(
         bank.engine,
         bank.book_id,
         bank.keys,
@@ -78,14 +78,14 @@ async def send_code(request: AnyRequest) -> Response[Any]:
         now=bank.clock(),
         sender=bank.sender,
     )
-    return give(Sent(seconds=int(sessions.CODE_LIFE.total_seconds())), 202)
+    return give(Sent(seconds=int(signing_in.CODE_LIFE.total_seconds())), 202)
 
 
 @writing("/phone-codes/sessions", Operation(SignedIn, PhoneCodeSignIn, 201, ("sign_in_refused", "try_later")))
 async def sign_in_by_code(request: AnyRequest) -> Response[Any]:
     """Sign in with the digits that were sent."""
     body, bank = await body_of(request, PhoneCodeSignIn), bank_of(request)
-    token, member_id = await sessions.sign_in_by_code(
+    token, member_id = await signing_in.sign_in_by_code(
         bank.engine,
         bank.book_id,
         bank.keys,

@@ -11,6 +11,7 @@ from PIL import Image
 from sqlalchemy import insert
 
 from api import guards
+from api.guards.access import ADMINS
 from api.pages import trail_words
 from tests.api.people import Person, Town
 from timebank.tables import webhook, webhook_message
@@ -217,7 +218,7 @@ def commands() -> list[str]:
     writing = {
         name
         for name, access in guards.ACCESS.items()
-        if access == guards.ADMINS and f" {ROOT}/" in name and not name.startswith("GET ")
+        if access == ADMINS and f" {ROOT}/" in name and not name.startswith("GET ")
     }
     assert writing - LOOKING == CASES.keys(), "say in CASES which row of the trail a command leaves"
     return list(CASES)

@@ -10,7 +10,7 @@ from tests.api.conftest import Build
 from tests.api.people import Town, problem
 from tests.factories import PASSWORD, new_phone
 from timebank import members, sms
-from timebank.sessions import PASSWORD_TRIES
+from timebank.signing_in import PASSWORD_TRIES
 
 PUBLIC = "https://bank.example"
 

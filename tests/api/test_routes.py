@@ -8,10 +8,11 @@ import httpx
 import pytest
 from litestar import Litestar, WebSocket, get, websocket
 
-from api import admission, guards
+from api import admission
 from api.admission import Unguarded
 from api.app import create_app
 from api.guards import ACCESS
+from api.guards.access import CLERKS, KIOSKS, MEMBERS
 from tests.api.conftest import Build
 from tests.api.people import FORM_TYPE, Person, Town, problem
 from timebank.tables import ROLES
@@ -194,8 +195,8 @@ async def test_a_token_is_for_one_person_only(people: dict[str, Person]) -> None
 
 
 async def test_a_program_with_a_session_sends_its_token_too(people: dict[str, Person]) -> None:
-    for route in [route for route in WRITES if "/api/" in route and ACCESS[route] != guards.KIOSKS]:
-        person = people["clerk" if ACCESS[route] == guards.CLERKS else "admin"]
+    for route in [route for route in WRITES if "/api/" in route and ACCESS[route] != KIOSKS]:
+        person = people["clerk" if ACCESS[route] == CLERKS else "admin"]
         for token in (None, "", "0" * 64, people["manager"].csrf, "é"):
             answer = await knock(person, route, X_CSRF_Token=token.encode() if token else token)
             assert problem(answer) == (403, "csrf_failed"), (route, token)
@@ -264,7 +265,7 @@ def test_an_app_with_an_unguarded_route_does_not_start(town: Town, monkeypatch: 
 
 
 def test_a_table_that_names_what_is_not_there_does_not_start(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ACCESS, "GET /gone", guards.MEMBERS)
+    monkeypatch.setitem(ACCESS, "GET /gone", MEMBERS)
     with pytest.raises(Unguarded, match="GET /gone"):
         create_app(town.bank)
 

@@ -12,8 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api import guards, logs, problems
+from api import guards, logs, refusing
 from api.app import create_app
+from api.guards.access import ANYBODY
 from api.problems import problem_of
 from tests.api.conftest import Build
 from tests.api.people import Town, problem
@@ -154,8 +155,8 @@ async def test_a_failure_of_ours_is_a_problem_with_a_number_to_look_for(
         except KeyError as error:
             raise RuntimeError("+8613900000001") from error
 
-    monkeypatch.setitem(guards.ACCESS, "GET /broken", guards.ANYBODY)
-    monkeypatch.setitem(guards.ACCESS, "GET /api/v1/broken", guards.ANYBODY)
+    monkeypatch.setitem(guards.ACCESS, "GET /broken", ANYBODY)
+    monkeypatch.setitem(guards.ACCESS, "GET /api/v1/broken", ANYBODY)
     town.app.register(broken)
     answer = await town.stranger().get("/api/v1/broken")
     assert problem(answer) == (500, "unexpected")
@@ -249,4 +250,4 @@ def test_a_line_of_a_level_below_is_not_written(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_handler_of_everything_is_the_one_handler() -> None:
-    assert set(problems.handlers.values()) == {problems.answer}
+    assert set(refusing.handlers.values()) == {refusing.answer}

@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING, PASSWORD, City, build_city, new_phone
-from timebank import members, passwords, sessions, sms
+from timebank import members, passwords, sessions, signing_in, sms
 from timebank.errors import Invalid, TryLater
 from timebank.keys import Keys
-from timebank.sessions import SignInRefused
+from timebank.signing_in import SignInRefused
 from timebank.sms import LocalSender
 from timebank.tables import member, phone_code, session
 
@@ -44,18 +44,20 @@ async def sender() -> AsyncIterator[LocalSender]:
 
 def by_password(engine: AsyncEngine, city: City, phone: str, password: str = PASSWORD, **more: Any) -> Any:
     given = {"address": HERE, "now": MORNING, **more}
-    return sessions.sign_in_by_password(engine, city.book_id, city.keys, phone=phone, password=password, **given)
+    return signing_in.sign_in_by_password(engine, city.book_id, city.keys, phone=phone, password=password, **given)
 
 
 def by_code(engine: AsyncEngine, city: City, phone: str, digits: str, now: datetime = MORNING) -> Any:
-    return sessions.sign_in_by_code(engine, city.book_id, city.keys, phone=phone, digits=digits, address=HERE, now=now)
+    return signing_in.sign_in_by_code(
+        engine, city.book_id, city.keys, phone=phone, digits=digits, address=HERE, now=now
+    )
 
 
 async def send(
     engine: AsyncEngine, city: City, sender: Any, phone: str, now: datetime = MORNING, address: str = HERE
 ) -> str | None:
     """Ask for a code; answers the digits that arrived at the phone."""
-    await sessions.send_phone_code(
+    await signing_in.send_phone_code(
         engine, city.book_id, city.keys, phone=phone, address=address, now=now, sender=sender
     )
     await sms.all_sent()
@@ -119,7 +121,7 @@ async def test_a_success_starts_the_count_again(engine: AsyncEngine, city: City,
 
 
 async def test_one_address_cannot_try_many_phones(engine: AsyncEngine, city: City, phone: str) -> None:
-    limit = sessions.PASSWORD_TRIES_FROM_ADDRESS.count
+    limit = signing_in.PASSWORD_TRIES_FROM_ADDRESS.count
 
     async def guess() -> str:
         try:
@@ -236,8 +238,8 @@ async def test_a_code_lives_five_minutes(engine: AsyncEngine, city: City, phone:
     digits = await send(engine, city, sender, phone)
     assert digits is not None
     with pytest.raises(SignInRefused):
-        await by_code(engine, city, phone, digits, MORNING + sessions.CODE_LIFE)
-    await by_code(engine, city, phone, digits, MORNING + sessions.CODE_LIFE - timedelta(seconds=1))
+        await by_code(engine, city, phone, digits, MORNING + signing_in.CODE_LIFE)
+    await by_code(engine, city, phone, digits, MORNING + signing_in.CODE_LIFE - timedelta(seconds=1))
 
 
 async def test_a_code_stands_five_tries(engine: AsyncEngine, city: City, phone: str, sender: LocalSender) -> None:
@@ -299,7 +301,7 @@ async def test_a_strangers_number_gets_the_same_answer_and_no_message(
 
 
 async def test_an_address_may_ask_for_so_many_codes(engine: AsyncEngine, city: City, sender: LocalSender) -> None:
-    for _ in range(sessions.CODES_SENT_TO_ADDRESS.count):
+    for _ in range(signing_in.CODES_SENT_TO_ADDRESS.count):
         await send(engine, city, sender, new_phone())
     with pytest.raises(TryLater) as caught:
         await send(engine, city, sender, new_phone())
@@ -334,8 +336,8 @@ async def test_the_code_is_not_in_the_table(engine: AsyncEngine, city: City, pho
     index = members.phone_index(city.keys, phone)
     async with engine.connect() as connection:
         stored = await connection.scalar(select(phone_code.c.code_hash).where(phone_code.c.phone_index == index))
-    assert stored == sessions.code_hash(city.keys, index, digits)
-    assert stored != sessions.code_hash(Keys.new(), index, digits)
+    assert stored == signing_in.code_hash(city.keys, index, digits)
+    assert stored != signing_in.code_hash(Keys.new(), index, digits)
 
 
 async def test_what_has_expired_is_dropped(
