@@ -6,6 +6,7 @@ where it cannot make up its mind (1.4.3: one character, a shade as the ground), 
 that makes sense (2.4.3), text that fits however large it is (1.4.4, 1.4.10), and habits of our own.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from playwright.sync_api import Page
 
 # As `npm ci` put it there, for the tests alone.
 AXE = Path(__file__).parents[2] / "api" / "web" / "node_modules" / "axe-core" / "axe.min.js"
-BARRIERS = """async () => {
+BARRIERS = """async without => {
   const { violations } = await axe.run(document, {
     runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+    rules: Object.fromEntries(without.map(rule => [rule, { enabled: false }])),
     resultTypes: ['violations'],
     // Style sheets are not fetched a second time; what is found is named by its own text.
     preload: false,
@@ -24,6 +26,9 @@ BARRIERS = """async () => {
   return violations.flatMap(({ id, impact, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id} (${impact}): ${html.slice(0, 160)} ${failureSummary}`));
 }"""
+
+# The two rules that take longer than all others together. Our own checks of the same are stricter in nearly all.
+DEAR = ["color-contrast", "target-size"]
 
 # Kept from before the page's own scripts run: how far anything moved by itself (web.dev, CLS).
 WATCH_SHIFTS = """
@@ -162,10 +167,11 @@ FOCUS = """() => {
   };
 }"""
 
-# As many stops as Tab makes: the radio buttons of one name are one.
-STOPS = """() => {
+# As many stops as Tab makes, in all or behind the head: the radio buttons of one name are one.
+STOPS = """behind => {
   const found = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary')]
-    .filter(each => each.checkVisibility({ visibilityProperty: true }) && !each.disabled);
+    .filter(each => each.checkVisibility({ visibilityProperty: true }) && !each.disabled)
+    .filter(each => !behind || each.closest('main, main ~ *'));
   const radios = found.filter(each => each.type === 'radio');
   return found.length - radios.length + new Set(radios.map(each => each.name)).size;
 }"""
@@ -177,20 +183,24 @@ def axe() -> str:
     return AXE.read_text(encoding="utf-8")
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe-core finds, of any weight."""
+def barriers(page: Page, without: Sequence[str] = ()) -> list[str]:
+    """What axe-core finds, of any weight, by all its rules but some."""
     if not page.evaluate("'axe' in window"):
         # The first page of this person; the next ones bring it with them, which is quicker.
         page.context.add_init_script(axe())
         page.evaluate(axe())
-    return list(page.evaluate(BARRIERS))
+    return list(page.evaluate(BARRIERS, without))
 
 
-def faults(page: Page) -> list[str]:
-    """What is wrong with the page for somebody who hears it, taps it with a shaking thumb, or sees little."""
+def faults(page: Page, *, turned: bool = False) -> list[str]:
+    """What is wrong with the page for somebody who hears it, taps it with a shaking thumb, or sees little.
+
+    A page that was looked at already and is `turned` into another size is not asked by axe-core's DEAR rules again.
+    """
     # What is folded is read too.
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-    return [*page.evaluate(FAULTS), *barriers(page), *(f"contrast: {each}" for each in page.evaluate(CONTRAST))]
+    found = barriers(page, DEAR if turned else ())
+    return [*page.evaluate(FAULTS), *found, *(f"contrast: {each}" for each in page.evaluate(CONTRAST))]
 
 
 def squeezed(page: Page) -> list[str]:
@@ -211,15 +221,19 @@ def shifts(page: Page) -> list[str]:
     return list(page.evaluate("window.shifted"))
 
 
-def walk_by_keyboard(page: Page) -> list[str]:
-    """Press Tab through the whole page; answers what is wrong on the way.
+def walk_by_keyboard(page: Page, *, behind_the_head: bool = False) -> list[str]:
+    """Press Tab through the whole page, or from where the way past its head leads; answers what is wrong on the way.
 
     Every stop is where the eye expects it, ringed and not covered, and nothing is left out.
     """
-    stops, wrong = page.evaluate(STOPS), []
+    behind_the_head = behind_the_head and page.locator(".skip").count() == 1
+    stops, wrong = page.evaluate(STOPS, behind_the_head), []
+    if behind_the_head:
+        page.locator(".skip").focus()
+        page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     # Back to the first stop, from wherever the page has put the focus; a page without a head has put it nowhere.
-    for _ in range(stops if page.locator(".skip").count() else 0):
+    for _ in range(stops if not behind_the_head and page.locator(".skip").count() else 0):
         if page.evaluate("document.activeElement.matches('.skip')"):
             break
         page.keyboard.press("Shift+Tab")
