@@ -76,9 +76,6 @@ def ordinary_user() -> Operator:
 def environment(data: Path, operator: Operator = SELF, **settings: object) -> dict[str, str]:
     """This process's environment without the bank's settings, with these instead: `port=8001` is TIMEBANK_PORT."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TIMEBANK_")}
-    if operator.prefix:
-        # What measures coverage could not write where this operator may not.
-        kept = {name: value for name, value in kept.items() if not name.startswith("COV")}
     chosen = {f"TIMEBANK_{name.upper()}": str(value) for name, value in settings.items()}
     return {**kept, "TIMEBANK_DATA": str(data), "COLUMNS": "200", **operator.environment, **chosen}
 
