@@ -54,15 +54,15 @@ def test_whoever_is_killed_nothing_acknowledged_is_lost_and_nothing_is_doubled(o
     killed.start_again()
     try:
         said: list[str] = []
-        stream = asyncio.run(kill_in_the_middle(town, killed, 10, said.append))
+        stream = asyncio.run(kill_in_the_middle(town, killed, 6, said.append))
     finally:
         killed.stop()
-    assert len(said) == 10
+    assert len(said) == 6
     assert stream.strange == []
     # Every command has its answer, and a good part of them succeeded.
     answered = Counter(each.reply is not None for each in stream.sent)
     assert answered[False] == 0
-    assert sum(each.reply is not None and each.reply.status < 300 for each in stream.sent) > 500
+    assert sum(each.reply is not None and each.reply.status < 300 for each in stream.sent) > 300
 
 
 # Networks: behind the bank, and before it.
