@@ -12,16 +12,22 @@ from tests.browser.pictures import keep_picture, keep_sheet
 from tests.paper import pages_of
 
 SIZES = {"phone": PHONE, "desk": DESK}
-# What docs/images keeps where TIMEBANK_PICTURES=1 asks for it: by the name here, of which size, and its name there.
+# What docs/images keeps where TIMEBANK_PICTURES=1 asks for it: by the language of the guides and the name here, of which
+# size, and its name there. Two guides are in Chinese.
+BOTH = {"stranger-certificate-stands": ("phone", "certificate-check"), "manager-desk": ("desk", "desk")}
 IN_DOCS = {
-    "stranger-certificate-stands": ("phone", "certificate-check"),
-    "manager-desk": ("desk", "desk"),
-    "clerk-found": ("phone", "counter"),
-    "admin-overview": ("desk", "office"),
-    "tour-auditor-admin-trail": ("desk", "trail"),
+    "en": {
+        **BOTH,
+        "clerk-found": ("phone", "counter"),
+        "admin-overview": ("desk", "office"),
+        "tour-auditor-admin-trail": ("desk", "trail"),
+    },
+    "zh-CN": {**BOTH, "kiosk": ("desk", "kiosk")},
 }
-SHEETS_IN_DOCS = {"paper-certificate": "certificate", "paper-poster": "poster"}
-GUIDES_SPEAK = "en"
+SHEETS_IN_DOCS = {
+    "en": {"paper-certificate": "certificate", "paper-poster": "poster"},
+    "zh-CN": {"paper-certificate": "certificate"},
+}
 SHEET_PIXELS = (520, 740)
 PASSWORD = "willow-by-the-river"
 
@@ -40,8 +46,8 @@ class Photographer:
         self.seen.add(urlsplit(page.url).path)
         for size, viewport in SIZES.items():
             page.set_viewport_size(viewport)
-            kept_size, kept_name = IN_DOCS.get(name, ("", ""))
-            if size == kept_size and self.language == GUIDES_SPEAK:
+            kept_size, kept_name = IN_DOCS[self.language].get(name, ("", ""))
+            if size == kept_size:
                 keep_picture(page, f"{kept_name}-{self.language}")
             self.keep(page, f"{name}-{self.language}-{size}", viewport)
         page.set_viewport_size(PHONE)
@@ -82,6 +88,6 @@ class Photographer:
         pdf = page.request.get(self.service.address + path)
         assert pdf.ok, (path, pdf.status)
         for number, sheet in enumerate(pages_of(pdf.body()), start=1):
-            if number == 1 and name in SHEETS_IN_DOCS and self.language == GUIDES_SPEAK:
-                keep_sheet(sheet, f"{SHEETS_IN_DOCS[name]}-{self.language}", SHEET_PIXELS)
+            if number == 1 and (kept_name := SHEETS_IN_DOCS[self.language].get(name)):
+                keep_sheet(sheet, f"{kept_name}-{self.language}", SHEET_PIXELS)
             sheet.save(self.folder / f"{self.count:03d}-{name}-{self.language}-sheet{number}.png")

@@ -72,7 +72,7 @@ def volunteer(camera: Photographer, page: Page, screen: Page) -> None:
     camera.take(page, "volunteer-home")
     camera.go(page, "/records", "volunteer-records")
     page.goto(f"{camera.service.address}/statement")
-    page.locator("summary").first.click()
+    page.locator("main .rows summary").first.click()
     camera.take(page, "volunteer-statement-opened")
     camera.go(page, "/statement?unit=minute", "volunteer-statement-hours")
     page.goto(scan(screen))
