@@ -12,7 +12,7 @@ from tests.browser.pictures import keep_picture, keep_sheet
 from tests.paper import pages_of
 
 SIZES = {"phone": PHONE, "desk": DESK}
-# What docs/images keeps where TIMEBANK_PICTURES=1 asks for it: by the language of the guides and the name here, of which
+# What docs/images keeps where TIMEBANK_PICTURES=1 asks for it: by the language of the guides and the name here, of what
 # size, and its name there. Two guides are in Chinese.
 BOTH = {"stranger-certificate-stands": ("phone", "certificate-check"), "manager-desk": ("desk", "desk")}
 IN_DOCS = {

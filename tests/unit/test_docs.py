@@ -13,12 +13,14 @@ import click
 import pytest
 
 from api.cli import COMMANDS, main
+from api.language import catalogue
 from timebank.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+GUIDES_IN_CHINESE = sorted((DOCS / "how-to" / "zh-CN").glob("*.md"))
 FOLDERS = ("api", "docs", "ledger", "migrations", "tests", "timebank")
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -175,6 +177,15 @@ def test_no_page_knows_a_machine_or_a_registry(name: str) -> None:
     assert REGISTRIES.findall(text_of(ROOT / name)) == []
 
 
+def test_guides_in_chinese_name_what_stands_on_the_pages() -> None:
+    said = {entry.string for entry in catalogue("zh-CN") if entry.id}
+    for page in GUIDES_IN_CHINESE:
+        named = set(re.findall("“([^”]+)”", text_of(page)))
+        assert len(named) > 10
+        assert sorted(named - said) == []
+        assert f"[English](../{page.name})" in text_of(page)
+
+
 def test_both_readmes_show_the_same() -> None:
     english, chinese = ROOT / "README.md", ROOT / "README.zh-CN.md"
     shown = [
@@ -183,6 +194,8 @@ def test_both_readmes_show_the_same() -> None:
     ]
     assert shown[0] == shown[1]
     linked = [{target for target, _ in links_of(page) if target.suffix == ".md"} for page in (english, chinese)]
+    # Where there is a guide in Chinese, the Chinese page leads to that.
+    linked[1] = {page.parent.parent / page.name if page.parent.name == "zh-CN" else page for page in linked[1]}
     assert linked[0] - {chinese} == linked[1] - {english}
     named = [re.findall(r"`(tests/[\w/]+\.py)`", text_of(page)) for page in (english, chinese)]
     assert named[0] == named[1]
