@@ -322,6 +322,13 @@ REASONS: dict[str, tuple[str, str]] = {
     "no_text": ("不是表格或文本", "it is neither a spreadsheet nor text"),
     "encoding": ("无法识别文字编码", "its encoding is not known"),
     "sheet": ("没有这个工作表", "there is no such sheet"),
+    "of_age": ("已成年者没有监护人", "who is of age has no guardian"),
+    "under_age": ("本人未成年", "they are under age themselves"),
+    "not_active": ("该成员已停用或不在册", "they are suspended or gone"),
+    "has_role": (
+        "该成员担任角色或为他人监护人，不能未满 18 周岁",
+        "who has a role or a child to act for cannot be under 18",
+    ),
     "not_below_parent": ("级别不低于上级区域", "it does not stand below the region above"),
 }
 
@@ -356,6 +363,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "born": ("出生日期", "The date of birth"),
     "capacity": ("名额", "The number of people"),
     "ends_at": ("结束时间", "The end"),
+    "guardian_id": ("监护人", "The guardian"),
     "mail": ("邮箱", "The mail address"),
     "month": ("月份", "The month"),
     "phone": ("手机号", "The mobile number"),

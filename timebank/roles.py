@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, func, insert, or_, select, tuple_, update
+from sqlalchemy import Select, and_, case, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, regions, trail
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import Invalid, NotAllowed, NotFound
-from timebank.tables import ROLES, member, region, role_grant, station
+from timebank.tables import ROLES, guardian, member, region, role_grant, station
 
 
 class Place(NamedTuple):
@@ -37,7 +37,8 @@ async def grant(
     """Give a member a role on exactly one region, which covers what is under it, or on exactly one station.
 
     The actor, unless the operator, must be an administrator there, and may not be the member: nobody gives a role to
-    himself. Errors: `role_not_allowed`, `not_found` (member, region, station), `invalid` (role, scope, ends_at).
+    himself. Errors: `role_not_allowed`, `not_found` (member, region, station), `invalid` (role, scope, ends_at;
+    member_id, reason `under_age`).
     """
     if role not in ROLES:
         raise Invalid(field="role", reason="unknown")
@@ -51,6 +52,11 @@ async def grant(
     place = await scope(connection, book_id, Place(region_id, station_id), actor_id, now)
     if (await members.require(connection, book_id, member_id, actor_id, now)).state in members.GONE:
         raise NotFound(kind="member")
+    acted_for = exists().where(
+        guardian.c.book_id == book_id, guardian.c.child_id == member_id, guardian.c.until > starts_at
+    )
+    if await connection.scalar(select(acted_for)):
+        raise Invalid(field="member_id", reason="under_age")
     await connection.execute(
         insert(role_grant).values(
             book_id=book_id,

@@ -180,6 +180,7 @@ PAGES: dict[str, Access] = {
     "POST /admin/members/{member_id}/merge/find": ADMINS,
     "POST /admin/members/{member_id}/merge": ADMINS,
     "POST /admin/members/{member_id}/roles": ADMINS,
+    "POST /admin/members/{member_id}/birth": ADMINS,
     "POST /admin/members/{member_id}/consents": ADMINS,
     "POST /admin/members/{member_id}/erasure-request": ADMINS,
     "POST /admin/members/{member_id}/erasure-withdrawal": ADMINS,

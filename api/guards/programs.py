@@ -136,6 +136,8 @@ PROGRAMS: dict[str, Access] = {
     "POST /api/v1/members/{member_id}/reinstatement": ADMINS,
     "POST /api/v1/members/{member_id}/password-reset": ADMINS,
     "POST /api/v1/members/{member_id}/merger": ADMINS,
+    "GET /api/v1/members/{member_id}/birth": ADMINS,
+    "POST /api/v1/members/{member_id}/birth": ADMINS,
     "POST /api/v1/members/{member_id}/consents": ADMINS,
     "POST /api/v1/members/{member_id}/erasure-request": ADMINS,
     "POST /api/v1/members/{member_id}/erasure-withdrawal": ADMINS,

@@ -13,11 +13,12 @@ from api.pages.page import AnyRequest, go, speaker
 from api.pages.trying import Tried, try_form
 from api.problems import Problem, problem_of
 from api.rest import members as deeds
+from api.rest import minors as minor_deeds
 from api.rest import privacy as privacy_deeds
 from api.rest import roles as role_deeds
 from api.rest.operation import limit_of
 from api.state import bank_of
-from timebank import consents, erasing, identities, members, membership, overview, readings, roles
+from timebank import consents, erasing, identities, members, membership, minors, overview, readings, roles
 from timebank.errors import BankError
 from timebank.tables import ROLES
 
@@ -143,6 +144,8 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         standing = await consents.standing(connection, bank.book_id, member_id)
         document = await identities.of(connection, bank.book_id, bank.keys, member_id)
         same = await identities.same(connection, bank.book_id, member_id) if document else []
+        born, acting = await minors.of(connection, bank.book_id, bank.keys, row, bank.clock())
+        guardians = await members.names(connection, bank.book_id, bank.keys, [each.guardian_id for each in acting])
         await readings.note(connection, bank.book_id, session.member_id, [member_id], "file", bank.clock())
     return office(
         request,
@@ -157,6 +160,8 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         document=document,
         document_name=words.of(words.DOCUMENTS, speaker(request), document.kind) if document else "",
         same=same,
+        born=born,
+        acting=[(each, guardians.get(each.guardian_id)) for each in acting],
         wish=wish,
         asker=askers.get(wish.asked_by) if wish else None,
         family=[deeds.opened(bank, each) for each in family],
@@ -194,6 +199,12 @@ async def reinstate_member(request: AnyRequest, member_id: FromPath[UUID]) -> Re
 async def reset_password(request: AnyRequest, member_id: FromPath[UUID]) -> Response[Any]:
     """Reset a password: a code goes to the member's phone."""
     return await settled(request, member_id, await try_form(request, deeds.reset_password, member_id))
+
+
+@post("/admin/members/{member_id:uuid}/birth", status_code=303)
+async def enter_birth(request: AnyRequest, member_id: FromPath[UUID]) -> Response[Any]:
+    """Enter when the member was born, and who the guardian is."""
+    return await settled(request, member_id, await try_form(request, minor_deeds.enter_birth, member_id))
 
 
 @post("/admin/members/{member_id:uuid}/consents", status_code=303)
@@ -323,6 +334,7 @@ handlers = [
     suspend_member,
     reinstate_member,
     reset_password,
+    enter_birth,
     enter_consent,
     merge_choice,
     merge_find,

@@ -25,6 +25,7 @@ ACTIONS = {
     "consent.withdraw": mark("Consent withdrawn"),
     "member.join": mark("Member joined"),
     "member.activation": mark("Code on paper printed"),
+    "member.birth": mark("Date of birth and guardian entered"),
     "guardian.add": mark("Child joined by a guardian"),
     "guardian.act": mark("Guardian acts for a child"),
     "guardian.stop": mark("Guardian stops acting for a child"),
@@ -114,6 +115,7 @@ KINDS = {
 FIELDS = {
     "absorbed_id": mark("Taken over from"),
     "active": mark("In use"),
+    "born": mark("Date of birth"),
     "added": mark("How many"),
     "address": mark("Address"),
     "capacity": mark("People wanted"),
@@ -132,6 +134,7 @@ FIELDS = {
     "fund_id": mark("Fund"),
     "grant_id": mark("Number of the role"),
     "grace_minutes": mark("Grace in minutes"),
+    "guardian_id": mark("Guardian"),
     "helper_id": mark("Helper"),
     "hold_minutes": mark("Minutes until it is put back"),
     "household_id": mark("Household"),

@@ -106,6 +106,12 @@ CASES = {
     "POST /api/v1/members/{member_id}/suspension": changed("member.suspended", lambda to: {}, "state"),
     "POST /api/v1/members/{member_id}/reinstatement": changed("member.active", lambda to: {}, "state"),
     "POST /api/v1/members/{member_id}/password-reset": changed("member.password_reset", lambda to: {}, "password"),
+    "POST /api/v1/members/{member_id}/birth": changed(
+        "member.birth",
+        lambda to: {"born": "2010-05-01", "guardian_id": to["absorbed_id"]},
+        "guardian_id",
+        "household_id",
+    ),
     "POST /api/v1/members/{member_id}/consents": made(
         "consent.give", lambda to: {"purpose": "honour", "number": 1, "agreed": True}, "purpose", "number"
     ),
@@ -174,6 +180,7 @@ async def things(town: Town) -> dict[str, Any]:
         "grant_id": str(grant_id),
         "member_id": str(await town.join("林一")),
         "absorbed_id": str(await town.join("林二")),
+        "child_id": str(await town.join("林小")),
         **await dead_message(town),
         "rules": {**versions[0]["rules"], "daily_cap_minutes": 333},
     }
@@ -247,7 +254,8 @@ async def test_every_command_of_an_administrator_leaves_its_row(town: Town, thin
         if name.endswith("/erasure"):
             await second.send(f"{ROOT}/members/{things['member_id']}/erasure-request", {"id": second.new_id()})
         town.watch.move(seconds=1)
-        await carry_out(town, admin, name, things)
+        about = {**things, "member_id": things["child_id"]} if name.endswith("/birth") else things
+        await carry_out(town, admin, name, about)
         case = CASES[name]
         query = {"action": case.action, "actor_id": str(admin.member_id), "limit": "1"}
         (row,) = (await admin.get(f"{ROOT}/trail", params=query)).json()["entries"]

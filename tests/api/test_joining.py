@@ -275,3 +275,68 @@ async def test_of_age_is_of_age_and_guardians_go_over_when_accounts_are_merged(t
         assert (
             await connection.scalar(select(guardian.c.guardian_id).where(guardian.c.book_id == bank.book_id)) == again
         )
+
+
+async def test_an_administrator_enters_a_birth_date_and_a_guardian(town: Town) -> None:
+    admin, child, parent = await town.with_role("admin"), await town.volunteer("林小"), await town.volunteer("林大")
+    clerk, other, far = await town.join("核销"), await town.join("林别"), await town.join("林远")
+    async with town.bank.engine.begin() as connection:
+        await town.city.grant(connection, clerk, "clerk", station_id=town.city.station.id)
+        await members.suspend(connection, town.bank.book_id, far, now=town.watch.now)
+    place = f"/api/v1/members/{child.member_id}/birth"
+
+    async def enter(born: str, guardian_id: UUID | None = None, of: UUID = child.member_id) -> tuple[int, Any]:
+        town.watch.move(seconds=1)
+        body = {"id": admin.new_id(), "born": born, "guardian_id": str(guardian_id) if guardian_id else None}
+        answer = await admin.send(f"/api/v1/members/{of}/birth", body)
+        return answer.status_code, answer.json()["data"].get("reason", answer.json()["code"])
+
+    assert await enter("2010-05-01") == (422, "missing")
+    assert await enter("2010-05-01", child.member_id) == (422, "same")
+    assert await enter("2010-05-01", far) == (422, "not_active")
+    assert await enter("1990-05-01", parent.member_id) == (422, "of_age")
+    assert await enter("2031-05-01", parent.member_id) == (422, "range")
+    assert await enter("2010-05-01", admin.member_id) == (403, "role_not_allowed")
+    assert await enter("2010-05-01", UUID(town.city.new_id().hex)) == (404, "not_found")
+    assert await enter("2010-05-01", parent.member_id, of=clerk) == (422, "has_role")
+    assert await enter("1990-05-01", of=admin.member_id) == (403, "role_not_allowed")
+    assert (await child.get(place)).status_code == (await parent.send(place, None)).status_code == 403
+
+    assert await enter("2010-05-01", parent.member_id) == (201, "ok")
+    found = (await admin.get(place)).json()
+    assert (found["born"], [each["name"] for each in found["guardians"]]) == ("2010-05-01", ["林大"])
+    assert found["guardians"][0]["until"] == "2028-04-30T16:00:00Z"
+    # What follows: the guardian acts for the child, who is of the household, holds no role and is nobody's guardian.
+    assert [each["name"] for each in (await parent.get("/api/v1/me/children")).json()["children"]] == ["林小"]
+    assert await enter("2012-05-01", child.member_id, of=other) == (422, "under_age")
+    assert await enter("2010-05-01", other, of=parent.member_id) == (422, "has_role")
+    role = {"id": admin.new_id(), "member_id": str(child.member_id), "role": "clerk"}
+    refused = await admin.send("/api/v1/roles", {**role, "station_id": str(town.city.station.id)})
+    assert refused.json()["data"]["reason"] == "under_age"
+    async with town.bank.engine.connect() as connection:
+        homes = await connection.execute(
+            select(member.c.household_id).where(member.c.id.in_([child.member_id, parent.member_id]))
+        )
+        assert len({row.household_id for row in homes}) == 1
+    # By form: another guardian in place of this one, what was wrong beside what was typed, and of age at last.
+    form, page = f"/admin/members/{child.member_id}/birth", f"/admin/members/{child.member_id}"
+    sent = {"id": admin.new_id(), "born": "2010-05-02", "guardian_id": str(other)}
+    assert (await admin.fill(form, **sent)).headers["location"] == f"{page}?saved=1"
+    shown = (await admin.get(page)).text
+    assert "林别" in shown
+    assert "林大" not in shown
+    wrong = await admin.fill(form, id=admin.new_id(), born="2010-05-02", guardian_id=str(child.member_id))
+    assert wrong.status_code == 422
+    assert "2010-05-02" in wrong.text
+    assert (await parent.get("/api/v1/me/children")).json()["children"] == []
+    assert await enter("2000-02-29") == (201, "ok")
+    assert (await admin.get(place)).json() == {"born": "2000-02-29", "guardians": []}
+    # The day of birth is in no clear field of the trail.
+    async with town.bank.engine.connect() as connection:
+        query = select(audit_entry).where(audit_entry.c.action == "member.birth").order_by(audit_entry.c.id)
+        rows = (await connection.execute(query)).all()
+    first = rows[0]
+    assert (first.before["guardian_id"], first.after["guardian_id"]) == ([], [str(parent.member_id)])
+    assert all(row.personal and "born" not in row.after for row in rows)
+    entries = (await admin.get("/api/v1/trail?action=member.birth")).json()["entries"]
+    assert entries[0]["personal"] == {"before": {"born": "2010-05-02"}, "after": {"born": "2000-02-29"}}

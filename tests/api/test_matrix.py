@@ -32,6 +32,7 @@ THINGS = {
     "device_id": "device",
     "member_id": "member",
     "absorbed_id": "member",
+    "guardian_id": "member",
     "child_id": "member",
     "household_of": "member",
     "helper_id": "member",

@@ -32,6 +32,7 @@ WHOLE = {
     "/api/v1/stations/{number:int}/report": "the sums of one month",
     "/api/v1/kiosk": "what one tablet shows at once: who is in, and today's shifts",
     "/api/v1/kiosk/keys": "the keys of one day",
+    "/api/v1/members/{member_id:uuid}/birth": "one member with their guardians",
     "/api/v1/honour-roll": "the first of one period, as many as the reader asks for and a hundred at most",
     "/api/v1/errors": "the codes of this version, the same for everybody",
 }

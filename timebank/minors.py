@@ -1,0 +1,177 @@
+"""Birth dates and guardians of members who did not join by themselves: an administrator enters them from papers.
+
+What follows from a day of birth under 18 years ago: a guardian acts until the member is of age; they are of the
+guardian's household, so neither verifies the other's hours; nobody else helps them, they help nobody, hold no role, and
+stand on no roll of honour.
+"""
+
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, exists, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from timebank import guardians, joining, members, membership, purses, trail, vault
+from timebank.errors import Invalid, NotAllowed
+from timebank.keys import Keys
+from timebank.tables import guardian, helping, member, role_grant
+
+
+async def record(
+    connection: AsyncConnection,
+    book_id: int,
+    keys: Keys,
+    member_id: UUID,
+    *,
+    born: date,
+    guardian_id: UUID | None,
+    actor_id: UUID,
+    now: datetime,
+) -> None:
+    """Keep when a member was born and, of who is under 18, who their guardian is, in place of an earlier one.
+
+    Without a guardian, the one they have stays. Of who is of age, every guardian's time ends. Errors: `not_found` (the
+    member, or the guardian, outside the branch or gone), `role_not_allowed` (see `access.require_over`; nobody makes
+    themselves a guardian), `invalid` (born, reason `range`, or `has_role`; guardian_id, reason `missing` of a minor,
+    `of_age` of who is none, `same`, `under_age`, `not_active`, or `range` after a dozen children).
+    """
+    row = await membership.locked(connection, book_id, member_id, actor_id, now)
+    zone = await purses.time_zone(connection, book_id)
+    today = now.astimezone(zone).date()
+    joining.check_born(born, today)
+    known = sorted(await guardians.guardian_ids(connection, book_id, member_id, now))
+    old = vault.unseal(keys, row) or {}
+    household_id = row.household_id
+    if joining.is_minor(born, today):
+        chosen = known if guardian_id is None else [guardian_id]
+        if not chosen:
+            raise Invalid(field="guardian_id", reason="missing")
+        if await responsible(connection, book_id, member_id, now):
+            raise Invalid(field="born", reason="has_role")
+        if guardian_id is not None and guardian_id not in known:
+            await check_guardian(connection, book_id, keys, member_id, guardian_id, today, actor_id, now)
+            household_id = await membership.household_of(connection, book_id, member_id, guardian_id, actor_id, now)
+        of_age = joining.birthday(born, joining.FULL_AGE_YEARS)
+        until = datetime.combine(of_age, clock_time(), zone).astimezone(UTC)
+        await end_helping(connection, book_id, member_id, actor_id, now)
+    else:
+        if guardian_id is not None:
+            raise Invalid(field="guardian_id", reason="of_age")
+        chosen, until = [], now
+    await let_act(connection, book_id, member_id, chosen, until, now)
+    await connection.execute(
+        update(member)
+        .where(member.c.book_id == book_id, member.c.id == member_id)
+        .values(
+            personal=vault.reseal(keys, row, {**old, "born": born.isoformat()}),
+            household_id=household_id,
+            version=member.c.version + 1,
+        )
+    )
+    sealed = {"before": {"born": old.get("born")}, "after": {"born": born.isoformat()}}
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        action="member.birth",
+        subject_kind="member",
+        subject_id=member_id,
+        before={"guardian_id": [str(each) for each in known], "household_id": said(row.household_id)},
+        after={"guardian_id": [str(each) for each in chosen], "household_id": said(household_id)},
+        personal=vault.seal_beside(keys, row, trail.PURPOSE, sealed),
+        now=now,
+    )
+
+
+def said(id: UUID | None) -> str | None:
+    """An id as the trail keeps it."""
+    return str(id) if id else None
+
+
+async def check_guardian(
+    connection: AsyncConnection,
+    book_id: int,
+    keys: Keys,
+    member_id: UUID,
+    guardian_id: UUID,
+    today: date,
+    actor_id: UUID,
+    now: datetime,
+) -> None:
+    """Raise unless somebody may become the guardian; see `record`."""
+    if guardian_id == member_id:
+        raise Invalid(field="guardian_id", reason="same")
+    if guardian_id == actor_id:
+        # Who acts for somebody sees and does what is theirs: nobody gives that to themselves.
+        raise NotAllowed()
+    row = await members.require(connection, book_id, guardian_id, actor_id, now)
+    if row.state != "active":
+        raise Invalid(field="guardian_id", reason="not_active")
+    born = (vault.unseal(keys, row) or {}).get("born")
+    if (born and joining.is_minor(date.fromisoformat(born), today)) or await guardians.guardian_ids(
+        connection, book_id, guardian_id, now
+    ):
+        raise Invalid(field="guardian_id", reason="under_age")
+    if len(await guardians.children(connection, book_id, guardian_id, now)) >= guardians.CHILDREN_LIMIT:
+        raise Invalid(field="guardian_id", reason="range")
+
+
+async def responsible(connection: AsyncConnection, book_id: int, member_id: UUID, now: datetime) -> bool:
+    """Whether somebody holds a role, or will, or is themselves somebody's guardian."""
+    role = exists().where(
+        role_grant.c.book_id == book_id,
+        role_grant.c.member_id == member_id,
+        or_(role_grant.c.ends_at.is_(None), role_grant.c.ends_at > now),
+    )
+    child = exists().where(guardian.c.book_id == book_id, guardian.c.guardian_id == member_id, guardian.c.until > now)
+    return bool(await connection.scalar(select(or_(role, child))))
+
+
+async def end_helping(
+    connection: AsyncConnection, book_id: int, member_id: UUID, actor_id: UUID, now: datetime
+) -> None:
+    """End whatever somebody does for others, or others for them, as a helper."""
+    await connection.execute(
+        update(helping)
+        .where(
+            helping.c.book_id == book_id,
+            or_(helping.c.member_id == member_id, helping.c.helper_id == member_id),
+            helping.c.ended_at.is_(None),
+            helping.c.ends_at > now,
+        )
+        .values(ended_at=now, ended_by=actor_id)
+    )
+
+
+async def let_act(
+    connection: AsyncConnection, book_id: int, member_id: UUID, chosen: list[UUID], until: datetime, now: datetime
+) -> None:
+    """Let these act for a child until then, and nobody else any more."""
+    await connection.execute(
+        update(guardian)
+        .where(guardian.c.book_id == book_id, guardian.c.child_id == member_id, guardian.c.until > now)
+        .values(until=now)
+    )
+    for each in chosen:
+        row = {"book_id": book_id, "child_id": member_id, "guardian_id": each, "since": now, "until": until}
+        await connection.execute(
+            insert(guardian)
+            .values(**row)
+            .on_conflict_do_update(index_elements=["book_id", "child_id", "guardian_id"], set_={"until": until})
+        )
+
+
+async def of(
+    connection: AsyncConnection, book_id: int, keys: Keys, row: Row[Any], now: datetime
+) -> tuple[date | None, list[Row[Any]]]:
+    """When the member of a row was born, if that is known, and who acts for them: rows with `guardian_id`, `until`."""
+    born = (vault.unseal(keys, row) or {}).get("born")
+    query: Select[Any] = (
+        select(guardian.c.guardian_id, guardian.c.until)
+        .where(guardian.c.book_id == book_id, guardian.c.child_id == row.id, guardian.c.until > now)
+        .order_by(guardian.c.since, guardian.c.guardian_id)
+    )
+    return (date.fromisoformat(born) if born else None), list((await connection.execute(query)).all())
