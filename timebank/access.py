@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Row, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.errors import NotAllowed, NotFound
@@ -122,6 +122,14 @@ async def stations(
     return (await connection.execute(query)).all()
 
 
+async def one(connection: AsyncConnection, query: Select[Any], kind: str) -> Row[Any]:
+    """The one row of a query for a thing of this kind; `NotFound` where there is none, or none for who asks."""
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(kind=kind)
+    return row
+
+
 async def visible_station(
     connection: AsyncConnection,
     book_id: int,
@@ -135,10 +143,7 @@ async def visible_station(
     query = select(station).where(
         station.c.book_id == book_id, station.c.id == station_id, in_branch(actor_id, roles, now)
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="station")
-    return row
+    return await one(connection, query, "station")
 
 
 async def administered_station(
@@ -148,10 +153,7 @@ async def administered_station(
     if actor_id is not None:
         return await visible_station(connection, book_id, station_id, actor_id=actor_id, roles=("admin",), now=now)
     query = select(station).where(station.c.book_id == book_id, station.c.id == station_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="station")
-    return row
+    return await one(connection, query, "station")
 
 
 async def covered_stations(
@@ -221,10 +223,7 @@ async def served_member(
             serves(actor_id, roles, now),
         )
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="member")
-    return row
+    return await one(connection, query, "member")
 
 
 async def visible_region(
@@ -240,10 +239,7 @@ async def visible_region(
     query = select(region).where(
         region.c.book_id == book_id, region.c.id == region_id, covers_region(actor_id, roles, now)
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="region")
-    return row
+    return await one(connection, query, "region")
 
 
 async def visible_member(
@@ -261,10 +257,7 @@ async def visible_member(
         .join_from(member, region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
         .where(member.c.book_id == book_id, member.c.id == member_id, covers_region(actor_id, roles, now))
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="member")
-    return row
+    return await one(connection, query, "member")
 
 
 async def require_over(

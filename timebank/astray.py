@@ -17,7 +17,6 @@ from timebank import access, manual
 from timebank.attendances import keep
 from timebank.commands import Answer, settle
 from timebank.cursors import Cursor, Page, page
-from timebank.errors import NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
 from timebank.manual import ENTERING_ROLES, add_end, fits, is_reason, make, may_enter, over_quota, seal
@@ -101,10 +100,7 @@ async def queue(
 async def one(connection: AsyncConnection, book_id: int, punch_id: UUID, *, actor_id: UUID, now: datetime) -> Row[Any]:
     """One of them; `NotFound` when it does not wait for this manager."""
     query = undecided(book_id, actor_id, now).where(punch.c.id == punch_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="punch")
-    return row
+    return await access.one(connection, query, "punch")
 
 
 @dataclass

@@ -245,9 +245,7 @@ async def confirm(
     )
     if (await connection.execute(known)).one_or_none() is not None:
         return
-    row = (await connection.execute(unconfirmed(book_id, member_id).where(punch.c.id == punch_id))).one_or_none()
-    if row is None:
-        raise NotFound(kind="punch")
+    row = await access.one(connection, unconfirmed(book_id, member_id).where(punch.c.id == punch_id), "punch")
     await connection.execute(
         insert(confirmation).values(book_id=book_id, punch_id=punch_id, member_id=member_id, confirmed_at=now)
     )

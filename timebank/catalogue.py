@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import codes, rewards
+from timebank import access, codes, rewards
 from timebank.cursors import Cursor, Page, Ranked, page
 from timebank.errors import NotFound
 from timebank.keys import Keys
@@ -251,10 +251,7 @@ async def my_redemption(
 ) -> Row[Any]:
     """One redemption of the member's own; `NotFound` for anybody else's."""
     query = redemptions(book_id, now).where(redemption.c.member_id == member_id, redemption.c.id == redemption_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="redemption")
-    return row
+    return await access.one(connection, query, "redemption")
 
 
 async def to_collect(

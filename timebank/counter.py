@@ -16,7 +16,6 @@ from timebank import access, catalogue, codes, outbox, spending
 from timebank.commands import Answer, settle
 from timebank.cursors import Cursor, Page, page
 from timebank.ending import ENDED, end, lock
-from timebank.errors import NotFound
 from timebank.policy import UNDO_WINDOW
 from timebank.rows import insert_rows
 from timebank.tables import fulfilment, fulfilment_undo, member, redemption, reward, reward_place, station
@@ -68,10 +67,7 @@ async def at_counter(
     else:
         query = query.where(redemption.c.digits == digits, here)
     query = query.order_by((redemption.c.state == "held").desc(), redemption.c.held_at.desc()).limit(1)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="redemption")
-    return row
+    return await access.one(connection, query, "redemption")
 
 
 def counter_refusal(row: Row[Any]) -> str | None:

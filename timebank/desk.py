@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import access, cards, catalogue, explain, members, pins, readings
 from timebank.cards import ISSUING_ROLES
-from timebank.errors import BankError, NotFound
+from timebank.errors import BankError
 from timebank.explain import Balance
 from timebank.keys import Keys
 from timebank.pins import PinMissing, PinWitnessed
@@ -108,7 +108,4 @@ async def made_here(
         redemption.c.state == "held",
         redemption.c.expires_at > now,
     )
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="redemption")
-    return row
+    return await access.one(connection, query, "redemption")

@@ -104,9 +104,7 @@ async def revoke(
 ) -> None:
     """Refuse whatever a device shows or scans from now on. Revoking twice changes nothing."""
     query = select(device).where(device.c.book_id == book_id, device.c.id == device_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="device")
+    row = await access.one(connection, query, "device")
     try:
         await access.administered_station(connection, book_id, row.station_id, actor_id, now)
     except NotFound:

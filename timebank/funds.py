@@ -109,10 +109,7 @@ async def require(
         .join_from(fund, region, and_(region.c.book_id == fund.c.book_id, region.c.id == fund.c.region_id))
         .where(fund.c.book_id == book_id, fund.c.id == fund_id, access.covers_region(actor_id, roles, now))
     )
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="fund")
-    return row
+    return await access.one(connection, query, "fund")
 
 
 async def listed(

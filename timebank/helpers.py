@@ -187,9 +187,7 @@ async def end(connection: AsyncConnection, book_id: int, helping_id: UUID, *, ac
     Errors: `not_found`.
     """
     query = select(helping).where(helping.c.book_id == book_id, helping.c.id == helping_id).with_for_update()
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="helping")
+    row = await access.one(connection, query, "helping")
     if actor_id not in (row.member_id, row.helper_id):
         try:
             await access.served_member(

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, texts, trail
 from timebank.cursors import Page, Ranked, page
-from timebank.errors import BankError, Conflict, Invalid, NotAllowed, NotFound
+from timebank.errors import BankError, Conflict, Invalid, NotAllowed
 from timebank.ids import uuid7
 from timebank.tables import region, service_kind
 
@@ -176,9 +176,7 @@ async def edit(
     """
     await require_keeper(connection, book_id, actor_id, now)
     query = select(service_kind).where(service_kind.c.book_id == book_id, service_kind.c.id == kind_id)
-    row = (await connection.execute(query.with_for_update())).one_or_none()
-    if row is None:
-        raise NotFound(kind="service_kind")
+    row = await access.one(connection, query.with_for_update(), "service_kind")
     values = {
         "name_zh": row.name_zh if name_zh is None else texts.line("name_zh", name_zh, NAME_LIMIT),
         "name_en": row.name_en if name_en is None else texts.line("name_en", name_en, NAME_LIMIT),

@@ -77,9 +77,7 @@ async def revoke(connection: AsyncConnection, book_id: int, device_id: UUID, *, 
     """Refuse whatever a kiosk shows, scans and asks for from now on: by whoever looks after its station. Revoking
     twice changes nothing; `not_found` for what is no kiosk of theirs."""
     query = select(device).where(device.c.book_id == book_id, device.c.id == device_id, device.c.kind == "kiosk")
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="device")
+    row = await access.one(connection, query, "device")
     try:
         await access.visible_station(connection, book_id, row.station_id, actor_id=actor_id, roles=CARD_ROLES, now=now)
     except NotFound:

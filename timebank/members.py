@@ -170,10 +170,7 @@ async def add(
 async def by_id(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any]:
     """The row of a member, erased or not; `NotFound` when there is none."""
     query = select(member).where(member.c.book_id == book_id, member.c.id == member_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="member")
-    return row
+    return await access.one(connection, query, "member")
 
 
 async def require(

@@ -105,10 +105,7 @@ async def found(
 async def one(connection: AsyncConnection, book_id: int, member_id: UUID, *, actor_id: UUID, now: datetime) -> Row[Any]:
     """One member of the actor's branch, as `in_branch`; `NotFound` otherwise."""
     query = in_branch(book_id, actor_id, now).where(member.c.id == member_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="member")
-    return row
+    return await access.one(connection, query, "member")
 
 
 async def household(

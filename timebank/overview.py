@@ -9,7 +9,6 @@ from sqlalchemy import Row, Select, and_, any_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access
-from timebank.errors import NotFound
 from timebank.tables import attendance, fund, member, record, region, role_grant, service_kind, station
 
 
@@ -261,10 +260,7 @@ async def place(
         )
         .where(station.c.book_id == book_id, station.c.number == number if id is None else station.c.id == id)
     )
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="station")
-    return row
+    return await access.one(connection, query, "station")
 
 
 async def people_in(connection: AsyncConnection, book_id: int, station_id: UUID) -> int:

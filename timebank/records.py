@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, manual, private
 from timebank.cursors import Cursor, Page, page
-from timebank.errors import NotFound
 from timebank.keys import Keys
 from timebank.policy import Rules
 from timebank.tables import attendance, decision, member, policy_version, punch, record, service_kind, station
@@ -164,10 +163,7 @@ async def to_decide(
     `NotFound` outside the branch, and for records of the manager or of their household.
     """
     query = of_stations().add_columns(CLEAR.label("clear")).where(may_decide(book_id, actor_id, now))
-    row = (await connection.execute(query.where(record.c.id == record_id))).one_or_none()
-    if row is None:
-        raise NotFound(kind="record")
-    return row
+    return await access.one(connection, query.where(record.c.id == record_id), "record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +252,7 @@ async def mine(
 async def own(connection: AsyncConnection, book_id: int, record_id: UUID, *, member_id: UUID) -> Row[Any]:
     """One of a volunteer's own records, with `COLUMNS`; `NotFound` for anybody else's."""
     query = of_stations().where(record.c.book_id == book_id, record.c.id == record_id, record.c.member_id == member_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="record")
-    return row
+    return await access.one(connection, query, "record")
 
 
 async def open_stay(connection: AsyncConnection, book_id: int, member_id: UUID) -> Row[Any] | None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, texts, trail
 from timebank.cursors import Cursor, Page, page
-from timebank.errors import Conflict, Invalid, NotFound
+from timebank.errors import Conflict, Invalid
 from timebank.ids import uuid7
 from timebank.tables import LEVELS, region
 
@@ -255,10 +255,7 @@ async def require(
     if actor_id is not None:
         return await access.visible_region(connection, book_id, region_id, actor_id=actor_id, roles=("admin",), now=now)
     query = select(region).where(region.c.book_id == book_id, region.c.id == region_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="region")
-    return row
+    return await access.one(connection, query, "region")
 
 
 async def root(connection: AsyncConnection, book_id: int) -> Row[Any] | None:

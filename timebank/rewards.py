@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import regions, texts, trail
+from timebank import access, regions, texts, trail
 from timebank.clock import period_start
 from timebank.cursors import EPOCH
 from timebank.errors import Invalid, NotFound
@@ -228,9 +228,7 @@ async def require(
 ) -> Row[Any]:
     """The reward, locked, when the actor, unless the operator, administers its region; `NotFound` otherwise."""
     query = select(reward).where(reward.c.book_id == book_id, reward.c.id == reward_id).with_for_update(key_share=True)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="reward")
+    row = await access.one(connection, query, "reward")
     try:
         await regions.require(connection, book_id, row.region_id, actor_id, now)
     except NotFound:

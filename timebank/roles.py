@@ -99,9 +99,7 @@ async def revoke(
     """End a role now; one that has not begun never will. `not_found` when it has ended, or outside the branch."""
     not_ended = or_(role_grant.c.ends_at.is_(None), role_grant.c.ends_at > now)
     query = select(role_grant).where(role_grant.c.book_id == book_id, role_grant.c.id == grant_id, not_ended)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="grant")
+    row = await access.one(connection, query, "grant")
     try:
         place = await scope(connection, book_id, row, actor_id, now)
     except NotFound:

@@ -269,9 +269,7 @@ async def check(connection: AsyncConnection, book_id: int, keys: Keys, text: str
     """
     number = codes.read_certificate_code(keys.certificate, text)
     query = select(certificate).where(certificate.c.book_id == book_id, certificate.c.number == number)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="certificate")
+    row = await access.one(connection, query, "certificate")
     return await whole(connection, keys, row)
 
 

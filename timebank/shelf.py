@@ -84,10 +84,7 @@ async def listed(
 async def one(connection: AsyncConnection, book_id: int, reward_id: UUID, *, actor_id: UUID, now: datetime) -> Row[Any]:
     """One of the rewards that `listed` lists; `NotFound` otherwise."""
     query = on_shelf(book_id, actor_id, now).where(reward.c.id == reward_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="reward")
-    return row
+    return await access.one(connection, query, "reward")
 
 
 async def stations_in(connection: AsyncConnection, book_id: int, region_id: UUID, *, limit: int) -> Sequence[Row[Any]]:

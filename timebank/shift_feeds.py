@@ -15,7 +15,6 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, trail
-from timebank.errors import NotFound
 from timebank.sessions import token_hash
 from timebank.tables import attendance, member, role_grant, service_kind, shift, shift_feed, station
 
@@ -69,10 +68,7 @@ async def owner(connection: AsyncConnection, book_id: int, secret: str) -> Row[A
             member.c.state == "active",
         )
     )
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="calendar")
-    return row
+    return await access.one(connection, query, "calendar")
 
 
 async def shifts_of(connection: AsyncConnection, book_id: int, member_id: UUID, now: datetime) -> Sequence[Row[Any]]:

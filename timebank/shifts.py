@@ -97,9 +97,7 @@ async def add(
 async def cancel(connection: AsyncConnection, book_id: int, shift_id: UUID, *, now: datetime, actor_id: UUID) -> None:
     """Take a shift back. Who came for it stays checked in. Cancelling twice changes nothing; `not_found` elsewhere."""
     query = select(shift).where(shift.c.book_id == book_id, shift.c.id == shift_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="shift")
+    row = await access.one(connection, query, "shift")
     try:
         await access.visible_station(connection, book_id, row.station_id, actor_id=actor_id, roles=SHIFT_ROLES, now=now)
     except NotFound:

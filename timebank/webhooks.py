@@ -201,10 +201,7 @@ async def note(
 async def require(connection: AsyncConnection, book_id: int, id: UUID, *, actor_id: UUID, now: datetime) -> Row[Any]:
     """A webhook of the actor's branch; `not_found` otherwise."""
     query = of_branch(select(webhook), actor_id, now).where(webhook.c.book_id == book_id, webhook.c.id == id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="webhook")
-    return row
+    return await access.one(connection, query, "webhook")
 
 
 def of_branch(query: Select[Any], actor_id: UUID, now: datetime) -> Select[Any]:
@@ -275,9 +272,7 @@ async def messages(
 async def send_again(connection: AsyncConnection, book_id: int, id: UUID, *, actor_id: UUID, now: datetime) -> None:
     """Let a dead message wait anew, with all its tries. Of one that is not dead nothing changes. `not_found`."""
     query = select(webhook_message).where(webhook_message.c.book_id == book_id, webhook_message.c.id == id)
-    row = (await connection.execute(query.with_for_update())).one_or_none()
-    if row is None:
-        raise NotFound(kind="webhook_message")
+    row = await access.one(connection, query.with_for_update(), "webhook_message")
     try:
         hook = await require(connection, book_id, row.webhook_id, actor_id=actor_id, now=now)
     except NotFound:

@@ -19,7 +19,7 @@ import msgspec
 from sqlalchemy import Row, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import kinds, trail
+from timebank import access, kinds, trail
 from timebank.cursors import Cursor, Page, page
 from timebank.errors import BankError, Conflict, NotFound
 from timebank.imports import runs, sheets
@@ -209,10 +209,7 @@ async def one(
     """One import of the office, for whoever administers the whole book. Errors: `role_not_allowed`, `not_found`."""
     await kinds.require_keeper(connection, book_id, actor_id, now)
     query = select(import_upload).where(import_upload.c.book_id == book_id, import_upload.c.id == id)
-    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
-    if row is None:
-        raise NotFound(kind="import")
-    return row
+    return await access.one(connection, query.with_for_update() if lock else query, "import")
 
 
 async def listed(
