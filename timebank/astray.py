@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, and_, any_, func, insert, literal, select, text, tuple_
+from sqlalchemy import ARRAY, Row, Select, and_, any_, func, insert, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, manual
 from timebank.attendances import keep
 from timebank.commands import Answer, settle
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, rising
 from timebank.ids import uuid7
 from timebank.keys import Keys
 from timebank.manual import ENTERING_ROLES, add_end, fits, is_reason, make, may_enter, over_quota, seal
@@ -91,10 +91,7 @@ async def queue(
     query = undecided(book_id, actor_id, now)
     if station_id is not None:
         query = query.where(punch.c.station_id == station_id)
-    if after is not None:
-        query = query.where(tuple_(punch.c.occurred_at, punch.c.id) > tuple_(*after))
-    query = query.order_by(punch.c.occurred_at, punch.c.id).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "occurred_at")
+    return await rising(connection, query, punch.c.occurred_at, punch.c.id, after, limit)
 
 
 async def one(connection: AsyncConnection, book_id: int, punch_id: UUID, *, actor_id: UUID, now: datetime) -> Row[Any]:

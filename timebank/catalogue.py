@@ -21,12 +21,11 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, codes, rewards
-from timebank.cursors import Cursor, Page, Ranked, page
+from timebank.cursors import Cursor, Page, Ranked, falling, rising
 from timebank.errors import NotFound
 from timebank.keys import Keys
 from timebank.tables import member, redemption, region, reward, reward_picture, reward_place, station
@@ -65,10 +64,7 @@ async def offers(
     query = on_offer(book_id, member_id, zone, now)
     if kind is not None:
         query = query.where(reward.c.kind == kind)
-    if after is not None:
-        query = query.where(tuple_(reward.c.price_points, reward.c.id) > tuple_(*after))
-    query = query.order_by(reward.c.price_points, reward.c.id).limit(limit + 1)
-    found = page((await connection.execute(query)).all(), limit, "price_points", Ranked)
+    found = await rising(connection, query, reward.c.price_points, reward.c.id, after, limit, Ranked)
     return await seen(connection, book_id, found.rows, points), found.following
 
 
@@ -240,10 +236,7 @@ async def my_redemptions(
     query = redemptions(book_id, now).where(redemption.c.member_id == member_id)
     if state is not None:
         query = query.where(stands(now) == state)
-    if before is not None:
-        query = query.where(tuple_(redemption.c.held_at, redemption.c.id) < tuple_(*before))
-    query = query.order_by(redemption.c.held_at.desc(), redemption.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "held_at")
+    return await falling(connection, query, redemption.c.held_at, redemption.c.id, before, limit)
 
 
 async def my_redemption(

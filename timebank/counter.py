@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, or_, select, tuple_
+from sqlalchemy import Row, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, catalogue, codes, outbox, spending
 from timebank.commands import Answer, settle
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.ending import ENDED, end, lock
 from timebank.policy import UNDO_WINDOW
 from timebank.rows import insert_rows
@@ -272,7 +272,4 @@ async def handed_here(
         )
         .where(fulfilment.c.book_id == book_id, fulfilment.c.station_id == station_id, fulfilment.c.at >= since)
     )
-    if before is not None:
-        query = query.where(tuple_(fulfilment.c.at, fulfilment.c.id) < tuple_(*before))
-    query = query.order_by(fulfilment.c.at.desc(), fulfilment.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "at")
+    return await falling(connection, query, fulfilment.c.at, fulfilment.c.id, before, limit)

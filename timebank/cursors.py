@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, Select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.errors import BankError
 
@@ -91,3 +92,34 @@ def page(
         return Page(rows, None)
     last = rows[limit - 1]
     return Page(rows[:limit], cursor(getattr(last, column), last.id))
+
+
+async def rising(
+    connection: AsyncConnection,
+    query: Select[Any],
+    column: ColumnElement[Any],
+    id: ColumnElement[Any],
+    after: Cursor | Ranked | None,
+    limit: int,
+    cursor: Callable[[Any, UUID], Cursor | Ranked] = Cursor,
+) -> Page:
+    """One page of a query from behind `after` on, ordered by a column that the query has, and then by id."""
+    if after is not None:
+        query = query.where(tuple_(column, id) > tuple_(*after))
+    query = query.order_by(column, id).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, str(column.key), cursor)
+
+
+async def falling(
+    connection: AsyncConnection,
+    query: Select[Any],
+    column: ColumnElement[Any],
+    id: ColumnElement[Any],
+    before: Cursor | None,
+    limit: int,
+) -> Page:
+    """One page of a query from before `before` on, the latest first; see `rising`."""
+    if before is not None:
+        query = query.where(tuple_(column, id) < tuple_(*before))
+    query = query.order_by(column.desc(), id.desc()).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, str(column.key))

@@ -5,16 +5,15 @@ needs nobody else. What goes and what stays is in `members.erase`; how old copie
 in `erasure_list.py`.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Uuid, and_, any_, insert, literal, select, tuple_, update
+from sqlalchemy import Row, Uuid, and_, any_, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, trail
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import BankError, NotFound
 from timebank.tables import erasure, member, region
 
@@ -135,11 +134,7 @@ async def listed(
     )
     if region_id is not None:
         query = query.where(literal(region_id, Uuid) == any_(region.c.path))
-    if before is not None:
-        query = query.where(tuple_(erasure.c.asked_at, member.c.id) < tuple_(*before))
-    query = query.order_by(erasure.c.asked_at.desc(), member.c.id.desc()).limit(limit + 1)
-    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-    return page(rows, limit, "asked_at")
+    return await falling(connection, query, erasure.c.asked_at, member.c.id, before, limit)
 
 
 async def require_alive(

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, func, insert, literal, select, tuple_
+from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, postings, purses, regions, texts, trail
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import NotFound
 from timebank.tables import fund, record, region, station
 
@@ -131,10 +131,7 @@ async def listed(
     )
     if region_id is not None:
         query = query.where(literal(region_id, Uuid) == any_(region.c.path))
-    if before is not None:
-        query = query.where(tuple_(fund.c.created_at, fund.c.id) < tuple_(*before))
-    query = query.order_by(fund.c.created_at.desc(), fund.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "created_at")
+    return await falling(connection, query, fund.c.created_at, fund.c.id, before, limit)
 
 
 @dataclass(frozen=True, slots=True)

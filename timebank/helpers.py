@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from timebank import access, cards, desk, guardians, members, membership, policy, readings, sessions, trail
 from timebank.cards import ISSUING_ROLES
 from timebank.clock import day_start
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import BankError, Conflict, Invalid, NotAllowed, NotFound
 from timebank.keys import Keys
 from timebank.tables import audit_entry, helping, member, redemption
@@ -329,10 +329,7 @@ async def deeds(
         audit_entry.c.action.in_(DEEDS),
         audit_entry.c.actor_id != member_id,
     )
-    if before is not None:
-        query = query.where(tuple_(audit_entry.c.at, audit_entry.c.id) < tuple_(*before))
-    query = query.order_by(audit_entry.c.at.desc(), audit_entry.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "at")
+    return await falling(connection, query, audit_entry.c.at, audit_entry.c.id, before, limit)
 
 
 async def write(

@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, insert, select, tuple_, update
+from sqlalchemy import Row, Select, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import helpers, private, records, texts
 from timebank.commands import Answer, settle
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, rising
 from timebank.errors import Invalid
 from timebank.keys import Keys
 from timebank.tables import inquiry, member, record, station
@@ -245,10 +245,7 @@ async def queue(
     )
     if station_id is not None:
         query = query.where(record.c.station_id == station_id)
-    if after is not None:
-        query = query.where(tuple_(inquiry.c.asked_at, inquiry.c.id) > tuple_(*after))
-    query = query.order_by(inquiry.c.asked_at, inquiry.c.id).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "asked_at")
+    return await rising(connection, query, inquiry.c.asked_at, inquiry.c.id, after, limit)
 
 
 NAMES = ("station_id", "station_number", "station_zh", "station_en", "kind_zh", "kind_en")

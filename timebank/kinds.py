@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, tuple_, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, texts, trail
-from timebank.cursors import Page, Ranked, page
+from timebank.cursors import Page, Ranked, rising
 from timebank.errors import BankError, Conflict, Invalid, NotAllowed
 from timebank.ids import uuid7
 from timebank.tables import region, service_kind
@@ -226,10 +226,7 @@ async def listed(
         query = query.where(service_kind.c.catalogue == catalogue)
     if state is not None:
         query = query.where(service_kind.c.active == (state == "offered"))
-    if after is not None:
-        query = query.where(tuple_(service_kind.c.position, service_kind.c.id) > tuple_(*after))
-    query = query.order_by(service_kind.c.position, service_kind.c.id).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "position", Ranked)
+    return await rising(connection, query, service_kind.c.position, service_kind.c.id, after, limit, Ranked)
 
 
 async def catalogue(connection: AsyncConnection, book_id: int) -> Sequence[Row[Any]]:

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, any_, delete, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, any_, delete, literal, select, update
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, regions, texts, trail, vault
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -67,10 +67,7 @@ async def listed(
         query = query.where(literal(region_id, UuidType) == any_(region.c.path))
     if state is not None:
         query = query.where(member.c.state == state)
-    if before is not None:
-        query = query.where(tuple_(member.c.joined_at, member.c.id) < tuple_(*before))
-    query = query.order_by(member.c.joined_at.desc(), member.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "joined_at")
+    return await falling(connection, query, member.c.joined_at, member.c.id, before, limit)
 
 
 async def found(

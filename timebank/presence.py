@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, Uuid, and_, any_, cast, func, literal, select, tuple_
+from sqlalchemy import ARRAY, Select, Text, Uuid, and_, any_, cast, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, rising
 from timebank.tables import attendance, punch, shift
 
 
@@ -42,10 +42,7 @@ async def who_is_in(
     )
     if shift_id is not None:
         query = query.where(attendance.c.shift_id == shift_id)
-    if after is not None:
-        query = query.where(tuple_(attendance.c.started_at, attendance.c.id) > tuple_(*after))
-    query = query.order_by(attendance.c.started_at, attendance.c.id).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "started_at")
+    return await rising(connection, query, attendance.c.started_at, attendance.c.id, after, limit)
 
 
 async def marks(connection: AsyncConnection, book_id: int, station_ids: Sequence[UUID]) -> dict[UUID, str]:

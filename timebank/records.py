@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, any_, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, any_, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, manual, private
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling, rising
 from timebank.keys import Keys
 from timebank.policy import Rules
 from timebank.tables import attendance, decision, member, policy_version, punch, record, service_kind, station
@@ -131,10 +131,7 @@ async def queue(
     Each row has `COLUMNS` and `clear`: whether it may be verified in bulk.
     """
     query = waiting(book_id, actor_id, now, which, of_stations().add_columns(CLEAR.label("clear")))
-    if after is not None:
-        query = query.where(tuple_(record.c.started_at, record.c.id) > tuple_(*after))
-    query = query.order_by(record.c.started_at, record.c.id).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "started_at")
+    return await rising(connection, query, record.c.started_at, record.c.id, after, limit)
 
 
 async def queue_sums(
@@ -243,10 +240,7 @@ async def mine(
     )
     query = of_stations().add_columns(reason[1].label("reason"))
     query = query.where(record.c.book_id == book_id, record.c.member_id == member_id, *which.conditions())
-    if before is not None:
-        query = query.where(tuple_(record.c.started_at, record.c.id) < tuple_(*before))
-    query = query.order_by(record.c.started_at.desc(), record.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "started_at")
+    return await falling(connection, query, record.c.started_at, record.c.id, before, limit)
 
 
 async def own(connection: AsyncConnection, book_id: int, record_id: UUID, *, member_id: UUID) -> Row[Any]:

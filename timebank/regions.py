@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Uuid, any_, exists, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Row, Select, Uuid, any_, exists, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, texts, trail
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, rising
 from timebank.errors import Conflict, Invalid
 from timebank.ids import uuid7
 from timebank.tables import LEVELS, region
@@ -165,7 +165,7 @@ async def below(
             access.covers_region(actor_id, roles, now, region=above),
         )
         query = query.where(~reached_from_above)
-    return await part(connection, query, after, limit)
+    return await rising(connection, query, region.c.created_at, region.c.id, after, limit)
 
 
 async def found(
@@ -196,7 +196,7 @@ async def found(
         query = query.where(region.c.level == level)
     if below_id is not None:
         query = query.where(literal(below_id, Uuid) == any_(region.c.path), region.c.id != below_id)
-    return await part(connection, query, after, limit)
+    return await rising(connection, query, region.c.created_at, region.c.id, after, limit)
 
 
 def of_branch(book_id: int, actor_id: UUID, roles: Sequence[str], now: datetime) -> Select[Any]:
@@ -209,14 +209,6 @@ def of_branch(book_id: int, actor_id: UUID, roles: Sequence[str], now: datetime)
         .label("children")
     )
     return select(region, children).where(region.c.book_id == book_id, access.covers_region(actor_id, roles, now))
-
-
-async def part(connection: AsyncConnection, query: Select[Any], after: Cursor | None, limit: int) -> Page:
-    """One page of regions, the oldest first."""
-    if after is not None:
-        query = query.where(tuple_(region.c.created_at, region.c.id) > tuple_(*after))
-    query = query.order_by(region.c.created_at, region.c.id).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "created_at")
 
 
 async def paths_to(

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import Select, and_, case, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, regions, trail
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import Invalid, NotAllowed, NotFound
 from timebank.tables import ROLES, guardian, member, region, role_grant, station
 
@@ -177,10 +177,7 @@ async def listed(
         query = query.where(role_grant.c.role == role)
     if state is not None:
         query = query.where(stands == state)
-    if before is not None:
-        query = query.where(tuple_(role_grant.c.granted_at, role_grant.c.id) < tuple_(*before))
-    query = query.order_by(role_grant.c.granted_at.desc(), role_grant.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "granted_at")
+    return await falling(connection, query, role_grant.c.granted_at, role_grant.c.id, before, limit)
 
 
 async def raise_version(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:

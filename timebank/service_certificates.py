@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, exists, insert, not_, select, tuple_
+from sqlalchemy import Row, Select, and_, exists, insert, not_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import access, codes, limits, members, outbox, purses, readings, trail, vault
 from timebank.cards import ISSUING_ROLES
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import BankError, Invalid, NotFound
 from timebank.keys import Keys
 from timebank.limits import Limit
@@ -251,10 +251,7 @@ async def mine(
     ).where(certificate.c.book_id == book_id, certificate.c.member_id == member_id)
     if state is not None:
         query = query.where(changed if state == "changed" else not_(changed))
-    if before is not None:
-        query = query.where(tuple_(certificate.c.issued_at, certificate.c.id) < tuple_(*before))
-    query = query.order_by(certificate.c.issued_at.desc(), certificate.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "issued_at")
+    return await falling(connection, query, certificate.c.issued_at, certificate.c.id, before, limit)
 
 
 async def count_check(engine: AsyncEngine, book_id: int, keys: Keys, address: str, now: datetime) -> None:

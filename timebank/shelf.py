@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Uuid, and_, any_, func, literal, select, tuple_
+from sqlalchemy import Row, Select, Uuid, and_, any_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, rewards
 from timebank.commands import Answer, Order, once
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import NotFound
 from timebank.rewards import Changes
 from timebank.tables import redemption, region, reward, reward_picture, station
@@ -75,10 +75,7 @@ async def listed(
         query = query.where(reward.c.state == state)
     if region_id is not None:
         query = query.where(literal(region_id, Uuid) == any_(region.c.path))
-    if before is not None:
-        query = query.where(tuple_(reward.c.created_at, reward.c.id) < tuple_(*before))
-    query = query.order_by(reward.c.created_at.desc(), reward.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "created_at")
+    return await falling(connection, query, reward.c.created_at, reward.c.id, before, limit)
 
 
 async def one(connection: AsyncConnection, book_id: int, reward_id: UUID, *, actor_id: UUID, now: datetime) -> Row[Any]:

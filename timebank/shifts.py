@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, func, select, tuple_, update
+from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, outbox, stations, trail
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, rising
 from timebank.errors import Invalid, NotFound
 from timebank.rows import Query
 from timebank.tables import attendance, shift
@@ -149,10 +149,7 @@ async def planned(
     )
     if kind_id is not None:
         query = query.where(shift.c.service_kind_id == kind_id)
-    if after is not None:
-        query = query.where(tuple_(shift.c.ends_at, shift.c.id) > tuple_(*after))
-    query = query.order_by(shift.c.ends_at, shift.c.id).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "ends_at")
+    return await rising(connection, query, shift.c.ends_at, shift.c.id, after, limit)
 
 
 async def near(

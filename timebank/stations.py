@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Row, Uuid, any_, literal, or_, select, tuple_, update
+from sqlalchemy import Row, Uuid, any_, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, devices, numbering, overview, regions, texts, trail
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, rising
 from timebank.errors import Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.tables import fund, region, service_kind, station
@@ -253,7 +253,4 @@ async def listed(
         if name.isascii() and name.isdigit() and len(name) < 8:
             parts.append(station.c.number == int(name))
         query = query.where(or_(*parts))
-    if after is not None:
-        query = query.where(tuple_(station.c.created_at, station.c.id) > tuple_(*after))
-    query = query.order_by(station.c.created_at, station.c.id).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "created_at")
+    return await rising(connection, query, station.c.created_at, station.c.id, after, limit)

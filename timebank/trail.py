@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, exists, insert, literal, or_, select, tuple_, union_all
+from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, exists, insert, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, vault
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.ids import uuid7
 from timebank.keys import Keys
 from timebank.tables import (
@@ -172,10 +172,7 @@ async def search(
         query = query.where(audit_entry.c.at >= since)
     if until is not None:
         query = query.where(audit_entry.c.at < until)
-    if before is not None:
-        query = query.where(tuple_(audit_entry.c.at, audit_entry.c.id) < tuple_(*before))
-    query = query.order_by(audit_entry.c.at.desc(), audit_entry.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "at")
+    return await falling(connection, query, audit_entry.c.at, audit_entry.c.id, before, limit)
 
 
 async def personal(

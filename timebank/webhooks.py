@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, and_, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import Row, Select, and_, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, trail
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import Invalid, NotFound
 from timebank.keys import Keys
 from timebank.setting_values import is_loopback
@@ -263,10 +263,7 @@ async def messages(
         query = query.where(webhook_message.c.webhook_id == webhook_id)
     if state is not None:
         query = query.where(webhook_message.c.state == state)
-    if before is not None:
-        query = query.where(tuple_(webhook_message.c.at, webhook_message.c.id) < tuple_(*before))
-    query = query.order_by(webhook_message.c.at.desc(), webhook_message.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "at")
+    return await falling(connection, query, webhook_message.c.at, webhook_message.c.id, before, limit)
 
 
 async def send_again(connection: AsyncConnection, book_id: int, id: UUID, *, actor_id: UUID, now: datetime) -> None:

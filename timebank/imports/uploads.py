@@ -16,11 +16,11 @@ from typing import IO, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, insert, select, tuple_, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, kinds, trail
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import BankError, Conflict, NotFound
 from timebank.imports import runs, sheets
 from timebank.imports.cells import text
@@ -230,10 +230,7 @@ async def listed(
         query = query.where(import_upload.c.kind == kind)
     if state is not None:
         query = query.where(import_upload.c.state == state)
-    if before is not None:
-        query = query.where(tuple_(import_upload.c.uploaded_at, import_upload.c.id) < tuple_(*before))
-    query = query.order_by(import_upload.c.uploaded_at.desc(), import_upload.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "uploaded_at")
+    return await falling(connection, query, import_upload.c.uploaded_at, import_upload.c.id, before, limit)
 
 
 async def choose(
