@@ -25,6 +25,8 @@ COLUMNS = {
     "capacity": mark("People wanted"),
     "catalogue": mark("Catalogue"),
     "children": mark("Regions right below"),
+    "checked_at": mark("Seen at"),
+    "checked_by": mark("Seen by (member number)"),
     "clear": mark("Raises no question"),
     "code": mark("Code"),
     "correction": mark("Correction"),

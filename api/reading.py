@@ -28,6 +28,7 @@ ROUTES: dict[str, frozenset[str]] = {
         {
             "GET /api/v1/astray-scans",
             "GET /api/v1/erasures",
+            "GET /api/v1/held-documents",
             "GET /api/v1/fulfilments",
             "GET /api/v1/inquiries",
             "GET /api/v1/members",

@@ -12,7 +12,7 @@ import hmac
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -20,12 +20,13 @@ from uuid import UUID
 
 import httpx
 import msgspec
-from sqlalchemy import Row, Select, and_, delete, select, update
+from sqlalchemy import Row, Select, Uuid, and_, any_, delete, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import access, gateways, members, private, purses, trail
 from timebank.cards import ISSUING_ROLES
+from timebank.cursors import Cursor, Page, page
 from timebank.errors import BankError, Conflict, Invalid, NotAllowed, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -40,7 +41,6 @@ WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 CHECK_CHARACTERS = "10X98765432"
 FIRST_YEAR = 1900
 OTHER_NUMBER = re.compile(r"[A-Z0-9]{5,20}")
-HELD_LIMIT = 100
 Verdict = Literal["accept", "refuse"]
 
 
@@ -226,10 +226,20 @@ async def same(connection: AsyncConnection, book_id: int, member_id: UUID) -> li
     return [] if hashed is None else await shown_by(connection, book_id, hashed, member_id)
 
 
-async def held(connection: AsyncConnection, book_id: int, *, actor_id: UUID, now: datetime) -> Sequence[Row[Any]]:
-    """The members of an administrator's branch whose document another has shown, the latest first; at most 100."""
+async def held(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    actor_id: UUID,
+    now: datetime,
+    region_id: UUID | None = None,
+    before: Cursor | None = None,
+    limit: int = 20,
+) -> Page:
+    """The members of an administrator's branch whose document another has shown, the latest first; of one region and
+    below it. Each row is the member's to open, with `kind`, `checked_at` and `checked_by`."""
     query: Select[Any] = (
-        select(member, identity_check.c.checked_at, identity_check.c.checked_by)
+        select(member, identity_check.c.kind, identity_check.c.checked_at, identity_check.c.checked_by)
         .join(member, and_(member.c.book_id == identity_check.c.book_id, member.c.id == identity_check.c.member_id))
         .join(region, and_(region.c.book_id == member.c.book_id, region.c.id == member.c.region_id))
         .where(
@@ -237,11 +247,13 @@ async def held(connection: AsyncConnection, book_id: int, *, actor_id: UUID, now
             identity_check.c.state == "held",
             access.covers_region(actor_id, ("admin",), now),
         )
-        .order_by(identity_check.c.checked_at.desc(), member.c.id)
-        .limit(HELD_LIMIT)
     )
-    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-    return rows
+    if region_id is not None:
+        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
+    if before is not None:
+        query = query.where(tuple_(identity_check.c.checked_at, member.c.id) < tuple_(*before))
+    query = query.order_by(identity_check.c.checked_at.desc(), member.c.id.desc()).limit(limit + 1)
+    return page((await connection.execute(query)).all(), limit, "checked_at")
 
 
 async def settle(

@@ -144,6 +144,7 @@ PROGRAMS: dict[str, Access] = {
     "POST /api/v1/members/{member_id}/erasure": ADMINS,
     "POST /api/v1/members/{member_id}/identity-decision": ADMINS,
     "GET /api/v1/erasures": ADMINS,
+    "GET /api/v1/held-documents": ADMINS,
     "GET /api/v1/roles": READERS,
     "POST /api/v1/roles": ADMINS,
     "POST /api/v1/roles/{grant_id}/end": ADMINS,

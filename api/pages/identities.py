@@ -7,17 +7,19 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from api.language import mark
+from api.pages import words
 from api.pages.admin_members import settled
 from api.pages.desk import station_at
 from api.pages.forms import Form
-from api.pages.office import ADMINS, office, reader
+from api.pages.office import ADMINS, all_regions, as_id, cursor_of, office, query_of, reader
 from api.pages.page import AnyRequest, Shown, member, show, speaker
 from api.pages.trying import try_form
 from api.problems import problem_of
 from api.rest import identities as deeds
+from api.rest.operation import limit_of
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import cards, identities, members, vault
+from timebank import cards, identities, members
 from timebank.errors import BankError, Invalid
 
 WAY = "/admin/identities"
@@ -85,12 +87,31 @@ async def see_identity(request: AnyRequest, number: FromPath[int]) -> Response[A
 @get(WAY)
 async def held_identities(request: AnyRequest) -> Response[Any]:
     """The documents of the branch that two members have shown."""
-    session, bank = reader(request, *ADMINS), bank_of(request)
+    session, bank, spoken = reader(request, *ADMINS), bank_of(request), speaker(request)
+    chosen = query_of(request, "region_id")
     async with bank.engine.connect() as connection:
-        rows = await identities.held(connection, bank.book_id, actor_id=session.member_id, now=bank.clock())
-        names = await members.names(connection, bank.book_id, bank.keys, {row.checked_by for row in rows})
-    people = [(row, (vault.unseal(bank.keys, row) or {}).get("name"), names.get(row.checked_by)) for row in rows]
-    return office(request, "admin/identities.html", WAY, people=people)
+        page = await identities.held(
+            connection,
+            bank.book_id,
+            actor_id=session.member_id,
+            now=bank.clock(),
+            region_id=as_id(chosen.get("region_id")),
+            before=cursor_of(request),
+            limit=limit_of(request, 30),
+        )
+        regions = await all_regions(connection, bank, request)
+        names = await members.names(connection, bank.book_id, bank.keys, {row.checked_by for row in page.rows})
+    documents = [deeds.opened(bank, row) for row in page.rows]
+    return office(
+        request,
+        "admin/identities.html",
+        WAY,
+        documents=[(each, words.of(words.DOCUMENTS, spoken, each.kind)) for each in documents],
+        names=names,
+        following=page.following,
+        regions=regions,
+        chosen=chosen,
+    )
 
 
 @post("/admin/members/{member_id:uuid}/identity", status_code=303)

@@ -114,7 +114,23 @@ async def test_a_document_that_two_show_is_held_until_an_administrator_has_looke
     # The same one again changes nothing.
     assert (await see(manager, first)).json() == {"state": "checked"}
     assert (await see(manager, second, NUMBER.lower())).json() == {"state": "held"}
-    assert "林乙" in (await admin.get("/admin/identities")).text
+    third = await town.join("林丙")
+    town.watch.move(seconds=1)
+    assert (await see(manager, third)).json() == {"state": "held"}
+    # Page by page, the latest first, and of a region.
+    newest = (await admin.get("/api/v1/held-documents?limit=1")).json()
+    older = (await admin.get(f"/api/v1/held-documents?limit=1&cursor={newest['following']}")).json()
+    assert [each["name"] for listed in (newest, older) for each in listed["documents"]] == ["林丙", "林乙"]
+    assert older["following"] is None
+    for region_id, found in ((town.city.street_id, True), (town.city.other_district_id, False)):
+        listed = await admin.get(f"/api/v1/held-documents?region_id={region_id}")
+        assert [each["kind"] for each in listed.json()["documents"]] == ["id_card"] * 2 * found
+        assert ("林乙" in (await admin.get(f"/admin/identities?region_id={region_id}")).text) == found
+    shown = (await admin.get("/admin/identities?limit=1")).text
+    assert "林丙" in shown
+    assert f"/admin/identities?cursor={newest['following']}" in shown
+    refused = {"id": admin.new_id(), "verdict": "refuse"}
+    assert (await admin.send(f"/api/v1/members/{third}/identity-decision", refused)).status_code == 201
     page = f"/admin/members/{second}"
     assert f"/admin/members/{first}" in (await admin.get(page)).text
     # Who is held serves as before.
@@ -136,7 +152,7 @@ async def test_a_document_that_two_show_is_held_until_an_administrator_has_looke
             audit_entry.c.book_id == town.bank.book_id, audit_entry.c.action.startswith("identity.")
         )
         found = sorted(await connection.scalars(trail))
-    assert found == ["identity.accept", *["identity.check"] * 4, "identity.refuse", "identity.void"]
+    assert found == ["identity.accept", *["identity.check"] * 5, "identity.refuse", "identity.refuse", "identity.void"]
     assert "林乙" not in (await admin.get("/admin/identities")).text
 
 
