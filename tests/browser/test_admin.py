@@ -40,7 +40,7 @@ def test_an_administrators_day(service: Service, opened: Open, language: str, vi
     expect(page.locator(".notice-good")).to_contain_text(words["saved"])
 
     # A role, given and ended.
-    page.click("summary")
+    page.click("details:has(form[action$='/roles']) > summary")
     page.click("form[action$='/roles'] >> nth=0 >> button")
     expect(page.locator(".notice-good")).to_be_visible()
     page.click("form[action^='/admin/roles/'] button")
