@@ -187,5 +187,8 @@ def tell(tally: Tally, wish: Wish) -> None:
     if (more := tally.counts["refused"] - len(wish.refused)) > 0:
         console.print(f"… {more:,}")
     counted = ", ".join(f"{STATES[state][place]} {tally.counts[state]:,}" for state in STATES)
+    if tally.before:
+        went_on = ("其中 {} 行在中断前已新增", "{} of those added before it was interrupted")[place]
+        counted += ("；", "; ")[place] + went_on.format(f"{tally.before:,}")
     nothing = wish.dry or (wish.strict and tally.counts["refused"])
     console.print(f"{counted}{('。没有写入任何内容。', '. Nothing was written.')[place] if nothing else ''}")

@@ -17,7 +17,7 @@ from tests.api.conftest import Build
 from tests.api.people import Person, Town
 from timebank.imports import runs, uploads, waiting
 from timebank.keys import ServedKeys
-from timebank.tables import audit_entry, import_upload, member, record
+from timebank.tables import audit_entry, import_run, import_upload, member, record
 
 PEOPLE = "某社区花名册\n姓名,手机,身份,社区\n王芳,13955550001,党员,\n李 明,１３９５５５５０００２,,\n赵一,12,,\n"
 HOURS = "谁,手机号,日期,时长\n王芳,13955550001,2024年3月5日,2.5\n李明,13955550002,2024-3-6,1\n"
@@ -217,8 +217,17 @@ async def test_an_import_that_was_cut_off_is_gone_on_with(
     page = (await admin.get(path)).text
     assert "40 行" in page
     assert waiting.wanted(place_of(town)) is not None
+    # The process was killed, and could not even say that it stopped; what another one did is none of it.
+    async with town.bank.engine.begin() as connection:
+        await connection.execute(
+            update(import_run).where(import_run.c.book_id == town.bank.book_id).values(state="running", ended_at=None)
+        )
     assert await work(town) == 1
     assert await count(town, member) == before + 60
+    # All of them are its own, those of before too.
+    async with town.bank.engine.connect() as connection:
+        query = select(import_upload.c.added, import_upload.c.same).where(import_upload.c.book_id == town.bank.book_id)
+        assert tuple((await connection.execute(query)).one()) == (60, 0)
     # A file that is gone, and one of a kind for which nobody has the right any more, fail and say so.
     path = await handed_in(admin, people)
     await fill(admin, path, then="try")

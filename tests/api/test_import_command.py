@@ -2,6 +2,8 @@
 
 import asyncio
 import csv
+import fcntl
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,12 @@ from click.testing import CliRunner, Result
 from api import import_words
 from api.cli import main
 from api.commands import imports as commands
+from tests.factories import MORNING as NOW
 from tests.factories import City, build_city
+from timebank import members
 from timebank.database import create_engine
-from timebank.imports import runs
+from timebank.ids import uuid7
+from timebank.imports import runs, uploads, waiting
 from timebank.imports.columns import FIELDS
 from timebank.keys import Keys
 
@@ -80,6 +85,66 @@ def test_a_community_brings_its_people_and_their_hours(settings: dict[str, str],
     done = run(settings, "hours", *hours, *somebody, "--station", "1", "--strict")
     assert done.exit_code == 0, done.output
     assert "added 2" in done.output
+
+
+def test_an_import_that_was_cut_off_says_what_it_added_before(
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people, plain = [str(tmp_path / "people.csv"), "--language"], runs.settle
+
+    async def breaking(*arguments: Any) -> Any:
+        if arguments[2][0].number > 2:
+            raise OSError("the cable")
+        return await plain(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "BATCH_ROWS", 1)
+        patched.setattr(runs, "settle", breaking)
+        assert run(settings, "members", *people, "en").exit_code == 1
+    again = run(settings, "members", *people, "zh").output
+    assert "新增 2, 已有 0, 略过 0, 未导入 1；其中 1 行在中断前已新增" in again
+    assert "added 0, there already 2, left out 0, refused 1\n" in run(settings, "members", *people, "en").output
+
+
+def test_what_was_asked_for_in_the_office_is_carried_out_by_one_process_at_a_time(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    place, id = uploads.directory(tmp_path), uuid7(NOW)
+    book_id, keys = int(settings["TIMEBANK_BOOK"]), Keys.load_or_create(tmp_path / "keys.json")
+
+    async def ask(state: str) -> None:
+        engine = create_engine(settings["TIMEBANK_DATABASE_URL"])
+        async with engine.begin() as connection:
+            admin = await members.by_phone(connection, book_id, keys, settings["PHONE"])
+            assert admin is not None
+            who: dict[str, Any] = {"id": id, "actor_id": admin.id, "now": NOW}
+            if state == "trying":
+                digest = uploads.keep(place, id, io.BytesIO(PEOPLE.encode("gbk")))
+                seen = uploads.look(uploads.file_of(place, id), "members")
+                uploads.save(place, id, seen)
+                await uploads.hand_in(connection, book_id, seen, file_name="名册.csv", digest=digest, **who)
+            await uploads.ask(connection, book_id, place, id, state, actor_id=admin.id, now=NOW)
+        await engine.dispose()
+        waiting.want(place, id)
+
+    def work() -> str:
+        done = CliRunner().invoke(main, ["import-uploads"], env=settings)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert work() == "0 done.\n"
+    asyncio.run(ask("trying"))
+    with (place / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert work() == ""
+    assert work() == "1 done.\n"
+    asyncio.run(ask("importing"))
+    assert work() == "1 done.\n"
+    # What was imported is not kept.
+    assert not uploads.file_of(place, id).exists()
+    assert (
+        "added 0, there already 2" in run(settings, "members", str(tmp_path / "people.csv"), "--language", "en").output
+    )
 
 
 def test_what_is_no_list_of_people_says_so(settings: dict[str, str], tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ class Outcome:
     code: str | None = None
     field: str | None = None
     subject_id: UUID | None = None
+    before: bool = False
+    """Whether the import had added it before it was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Import:
     dry: bool = False
     station_id: UUID | None = None
     fund_id: UUID | None = None
+    alone: bool = False
+    """Whether no other process imports: what is said to be running was cut off, then."""
+    resumed: set[UUID] = field(default_factory=set)
+    """Imports of the same file that were cut off, which this one goes on with."""
     known: dict[str, Any] = field(default_factory=dict)
     """What earlier rows added, or would have."""
     phones: dict[str, tuple[str, bytes]] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """Carrying an import out: in batches, each whole or not at all, with what became of every row.
 
 A row is claimed under its id before it is settled, in the same transaction. So two imports of the same rows, at once or
-one after the other, settle each row once; and one that stopped goes on by being done again. A row that was refused is
-tried again, for what was missing may be there now.
+one after the other, settle each row once; and one that stopped goes on by being done again, and counts what it added
+before it stopped as added. A row that was refused is tried again, for what was missing may be there now.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import and_, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import kinds, trail
@@ -73,6 +73,8 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     row: int = 0
+    before: int = 0
+    """How many of the rows that were added had been before the import was cut off."""
 
     @property
     def rows(self) -> int:
@@ -114,6 +116,7 @@ async def begin(connection: AsyncConnection, run: Import, planned: Plan, now: da
     if run.dry:
         return
     file_digest = digest(planned.path)
+    run.resumed |= await cut_off(connection, run, file_digest)
     await connection.execute(
         insert(import_run).values(
             book_id=run.book_id,
@@ -128,6 +131,19 @@ async def begin(connection: AsyncConnection, run: Import, planned: Plan, now: da
         )
     )
     await write_trail(connection, run, "import.begin", {"file_digest": file_digest.hex()}, now)
+
+
+async def cut_off(connection: AsyncConnection, run: Import, file_digest: bytes) -> set[UUID]:
+    """The imports of the same file that did not get to its end, since the last one that did."""
+    same = and_(
+        import_run.c.book_id == run.book_id, import_run.c.kind == run.kind, import_run.c.file_digest == file_digest
+    )
+    last = select(func.max(import_run.c.started_at)).where(same, import_run.c.state == "done").scalar_subquery()
+    states = ("stopped", "running") if run.alone else ("stopped",)
+    query = select(import_run.c.id).where(
+        same, import_run.c.state.in_(states), or_(last.is_(None), import_run.c.started_at > last)
+    )
+    return set(await connection.scalars(query))
 
 
 async def end(connection: AsyncConnection, run: Import, tally: Tally, state: str, now: datetime) -> None:
@@ -181,6 +197,7 @@ async def carry_out(
                 async with engine.connect() as connection:
                     outcomes = await settle(connection, run, reads, seen, clock())
                     tally.counts.update(each.state for each in outcomes)
+                    tally.before += sum(each.before for each in outcomes)
                     tally.row = reads[-1].number
                     if run.dry:
                         await connection.rollback()
@@ -231,8 +248,11 @@ async def settle(
         else:
             rows.append(Row(row_id(run, read, seen), uuid7(now), read.number, read.values))
     claimed = await claim(connection, run, rows, now)
+    added = await added_before(connection, run, [row.id for row in rows if row.id not in claimed])
     for row in rows:
-        if row.id not in claimed:
+        if row.id in added:
+            outcomes[row.number] = Outcome(row.number, "added", subject_id=added[row.id], before=True)
+        elif row.id not in claimed:
             outcomes[row.number] = Outcome(row.number, "same")
     fresh = [row for row in rows if row.id in claimed]
     if fresh:
@@ -264,6 +284,16 @@ async def claim(connection: AsyncConnection, run: Import, rows: Sequence[Row], n
     numbers = [row.number for row in rows]
     values = {"book_id": run.book_id, "run_id": run.id, "now": now, "ids": ids, "numbers": numbers}
     return set(await connection.scalars(CLAIM, values))
+
+
+async def added_before(connection: AsyncConnection, run: Import, ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
+    """Which of these rows this import itself added before it was cut off, and what they became."""
+    if not run.resumed or not ids:
+        return {}
+    query = select(import_row.c.id, import_row.c.subject_id).where(
+        import_row.c.book_id == run.book_id, import_row.c.id.in_(ids), import_row.c.run_id.in_(run.resumed)
+    )
+    return {row.id: row.subject_id for row in await connection.execute(query)}
 
 
 async def note(connection: AsyncConnection, run: Import, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> None:
