@@ -7,18 +7,19 @@ for oneself or one's household; it stands in the trail who printed it, and it ne
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import access, limits, members, passwords, sessions, signing_in, trail
+from timebank import access, cards, limits, members, passwords, sessions, signing_in, trail
 from timebank.cards import ISSUING_ROLES
 from timebank.codes import ALPHABET
-from timebank.errors import Conflict, Invalid, NotAllowed
+from timebank.errors import BankError, Conflict, Invalid, NotAllowed
 from timebank.keys import Keys
 from timebank.tables import activation, member
 
@@ -26,6 +27,16 @@ LIFE = timedelta(days=14)
 TRIES = 5
 # Sixty bits: nobody guesses one in five tries a fortnight.
 LENGTH = 12
+# Ten sheets of ten.
+SHEET_LIMIT = 100
+
+
+class Slip(NamedTuple):
+    """A code for somebody, and until when it is good."""
+
+    name: str
+    text: str
+    until: datetime
 
 
 async def issue(
@@ -69,6 +80,31 @@ async def issue(
         now=now,
     )
     return text
+
+
+async def issue_all(
+    connection: AsyncConnection, book_id: int, keys: Keys, texts: Sequence[str], *, actor_id: UUID, now: datetime
+) -> list[Slip]:
+    """Codes for everybody in a list, each once, in order; or for nobody.
+
+    `texts` are phone numbers, scanned cards or member numbers, up to `SHEET_LIMIT`. Errors: `invalid` (members:
+    missing, too_long), and for a text those of `cards.find` and `issue`, with its `line` counted from 1.
+    """
+    if not texts:
+        raise Invalid(field="members", reason="missing")
+    if len(texts) > SHEET_LIMIT:
+        raise Invalid(field="members", reason="too_long")
+    made: dict[UUID, str] = {}
+    for line, text in enumerate(texts, start=1):
+        try:
+            person = await cards.find(connection, book_id, keys, text, now)
+            if person.id not in made:
+                made[person.id] = await issue(connection, book_id, keys, person.id, actor_id=actor_id, now=now)
+        except BankError as error:
+            error.data["line"] = line
+            raise
+    names = await members.names(connection, book_id, keys, made)
+    return [Slip(names.get(member_id, ""), text, now + LIFE) for member_id, text in made.items()]
 
 
 async def use(

@@ -127,6 +127,7 @@ PAGES: dict[str, Access] = {
     "POST /stations/{number}/poster": MANAGERS,
     "GET /stations/{number}/poster.pdf": MANAGERS,
     "POST /stations/{number}/card-sheets": MANAGERS,
+    "POST /stations/{number}/activation-sheets": MANAGERS,
     "GET /stations/{number}/report": MANAGERS,
     "GET /stations/{number}/report.pdf": MANAGERS,
     "GET /stations/{number}/cards.pdf": MANAGERS,

@@ -10,11 +10,12 @@ from api import qr
 from api.pages.desk import refused, station_at
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, go, member, show, speaker
+from api.paper import activation as activation_paper
 from api.paper import cards as card_paper
 from api.paper import poster as poster_paper
 from api.paper import press, slip
 from api.state import bank_of
-from timebank import card_sheets, cards, explain, members, posters, statements
+from timebank import activations, card_sheets, cards, explain, members, posters, statements
 from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
 
@@ -29,7 +30,13 @@ async def paper(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
 
 
 async def paper_page(
-    request: AnyRequest, number: int, answer: Shown | None = None, *, typed: str = "", status: int = 200
+    request: AnyRequest,
+    number: int,
+    answer: Shown | None = None,
+    *,
+    typed: str = "",
+    listed: str = "",
+    status: int = 200,
 ) -> Response[Any]:
     """The page, with what was wrong with a list of members."""
     bank, place, spoken = bank_of(request), await station_at(request, number), speaker(request)
@@ -46,6 +53,7 @@ async def paper_page(
         printed=printed,
         answer=answer,
         typed=typed,
+        listed=listed,
         limit=card_sheets.SHEET_LIMIT,
         id=uuid7(bank.clock()),
         certificate_id=uuid7(bank.clock()),
@@ -119,6 +127,29 @@ async def sheets(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     return await press.printed("cards", card_paper.data(bank, speaker(request), made), "cards")
 
 
+@post("/stations/{number:int}/activation-sheets", status_code=200)
+async def activation_sheets(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
+    """Codes on paper for a list of members whom no message reaches. They are kept nowhere: this answer is the paper."""
+    session, bank, form = member(request), bank_of(request), await Form.of(request)
+    await station_at(request, number)
+    spoken, typed = speaker(request), form.text("members")
+    try:
+        async with bank.engine.begin() as connection:
+            made = await activations.issue_all(
+                connection,
+                bank.book_id,
+                bank.keys,
+                [line.strip() for line in typed.splitlines() if line.strip()],
+                actor_id=session.member_id,
+                now=bank.clock(),
+            )
+    except BankError as error:
+        line = error.data.get("line")
+        title = spoken.say("Line %(line)s cannot be taken", line=line) if line else spoken.gettext("Not done")
+        return await paper_page(request, number, refused(request, error, title), listed=typed, status=422)
+    return await press.printed("activation", activation_paper.data(bank, spoken, made), "codes-on-paper")
+
+
 @get("/stations/{number:int}/members/{member_id:uuid}/slip.pdf")
 async def slip_of(request: AnyRequest, number: FromPath[int], member_id: FromPath[UUID]) -> Response[Any]:
     """What a member has, printed for them at the desk. The look is kept. Without the lines, which are the member's."""
@@ -155,4 +186,4 @@ async def my_card(request: AnyRequest) -> Response[Any]:
     return await press.printed("cards", card_paper.data(bank, speaker(request), made), "card")
 
 
-handlers = [paper, new_poster, poster, new_sheets, sheets, slip_of, my_slip, my_card]
+handlers = [paper, new_poster, poster, new_sheets, sheets, activation_sheets, slip_of, my_slip, my_card]

@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import select
 
 from api.language import language
-from api.paper import cards, poster, press, slip
+from api.paper import activation, cards, poster, press, slip
 from tests.api.people import Person, Town
 from tests.earning import verified
 from tests.factories import MORNING
 from tests.paper import HOSTILE, characters, codes_on, pages_of, pictures
-from timebank import card_sheets, codes
+from timebank import activations, card_sheets, codes
+from timebank.activations import Slip
 from timebank.errors import Busy
 from timebank.explain import Balance, PurseView
 from timebank.tables import audit_entry
@@ -58,6 +59,10 @@ def test_every_sheet_shows_what_people_wrote_as_it_stands(town: Town, *, system_
         codes.read_card_code(bank.keys.card, text, MORNING).card_number for each in sheets for text in codes_on(each)
     ]
     assert sorted(read) == list(range(12))
+    slips = [Slip(name, "2345ABCD6789", MORNING) for name in named]
+    for tag in ("zh-CN", "en"):
+        sheets = pictures("activation", activation.data(bank, language(tag), slips), system_fonts=system_fonts)
+        assert [codes_on(page) for page in sheets] == [[f"{bank.settings.address}/activate"] * at for at in (10, 2)]
     balance = Balance(90, 5, 1, 2, 5, [PurseView(HOSTILE, HOSTILE, 5, date(2026, 12, 31))])
     (pdf,) = press.typeset("slip", slip.data(spoken, HOSTILE, balance, [], MORNING), system_fonts=system_fonts)
     assert set("#$@\\'<>*_`骨直长余额小票") <= characters(pdf)
@@ -71,6 +76,30 @@ def test_all_words_of_a_sheet_have_their_glyphs(town: Town) -> None:
     for system_fonts in (True, False):
         (pdf,) = press.typeset("poster", data, system_fonts=system_fonts)
         assert wanted <= characters(pdf)
+
+
+async def test_a_station_prints_codes_for_many(town: Town) -> None:
+    manager, path = await town.member(town.city.manager_id), f"/stations/{town.city.station.number}"
+    async with town.bank.engine.begin() as connection:
+        people = [await town.city.add_member(connection, f"林{number}") for number in range(3)]
+    phones = [town.city.phones[each] for each in people]
+    lines = "\n".join([*phones, phones[0], ""])
+    pdf = is_paper(await form(manager, f"{path}/paper", f"{path}/activation-sheets", members=lines), "codes-on-paper")
+    assert set("林012纸质代码") <= characters(pdf)
+    # One code each, in the trail; of a list with a line that cannot be taken, nobody gets one.
+    refused = await form(
+        manager, f"{path}/paper", f"{path}/activation-sheets", members=f"{phones[0]}\n{manager.member_id}"
+    )
+    assert refused.status_code == 422
+    assert "第 2 行" in refused.text
+    for members in ("", "\n".join([phones[0]] * (activations.SHEET_LIMIT + 1))):
+        refused = await form(manager, f"{path}/paper", f"{path}/activation-sheets", members=members)
+        assert refused.status_code == 422
+    async with town.bank.engine.connect() as connection:
+        query = select(audit_entry.c.subject_id).where(
+            audit_entry.c.book_id == town.bank.book_id, audit_entry.c.action == "member.activation"
+        )
+        assert sorted(await connection.scalars(query)) == sorted(people)
 
 
 async def test_a_station_prints_its_poster(town: Town) -> None:
