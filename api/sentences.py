@@ -321,6 +321,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "too_large": ("内容过多", "it holds too much"),
     "no_text": ("不是表格或文本", "it is neither a spreadsheet nor text"),
     "encoding": ("无法识别文字编码", "its encoding is not known"),
+    "web_page": (
+        "它是网页或 XML，请用表格软件打开后另存为 XLSX",
+        "it is a web page or XML: open it and save it as XLSX",
+    ),
     "sheet": ("没有这个工作表", "there is no such sheet"),
     "of_age": ("已成年者没有监护人", "who is of age has no guardian"),
     "under_age": ("本人未成年", "they are under age themselves"),

@@ -11,13 +11,32 @@ from timebank.imports import columns, runs, sheets
 
 
 @pytest.mark.parametrize(
-    ("encoding", "separator"), [("utf-8", ","), ("utf-8-sig", ";"), ("gbk", ","), ("gb18030", "\t"), ("utf-16", "\t")]
+    ("encoding", "separator"),
+    [("utf-8", ","), ("utf-8-sig", ";"), ("gbk", ","), ("gb18030", "\t"), ("utf-16", "\t")],
 )
 def test_text_files_of_every_kind(tmp_path: Path, encoding: str, separator: str) -> None:
     path = text_file(tmp_path / "a.csv", [["姓名", "备注"], [], ["张三", '说"好",\n两行']], encoding, separator)
     found = list(sheets.rows(path))
     assert [(row.number, list(row.cells)) for row in found] == [(1, ["姓名", "备注"]), (3, ["张三", '说"好",\n两行'])]
     assert sheets.names(path) == []
+
+
+def test_numbers_that_were_shielded_from_a_spreadsheet_are_bare_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('sep=,\n姓名,手机号\n王芳,"=""0139"""\n李明,\'0139\n赵一,="0139"\n\'t Hooft,=1+1\n', encoding="gbk")
+    assert [list(row.cells) for row in sheets.rows(path)][2:] == [
+        ["王芳", "0139"],
+        ["李明", "0139"],
+        ["赵一", "0139"],
+        ["'t Hooft", "=1+1"],
+    ]
+
+
+def test_commas_typed_in_chinese_part_cells_where_nothing_else_does(tmp_path: Path) -> None:
+    path = text_file(tmp_path / "a.csv", [["姓名", "手机号"], ["王芳", "13955550001"]], "gbk", "，")
+    assert [list(row.cells) for row in sheets.rows(path)] == [["姓名", "手机号"], ["王芳", "13955550001"]]
+    path = text_file(tmp_path / "b.csv", [["花名册，2024，西湖，共一人"], ["姓名", "手机号"], ["王芳", "1"]])
+    assert [len(row.cells) for row in sheets.rows(path)] == [1, 2, 2]
 
 
 def test_workbooks_with_merged_cells(tmp_path: Path) -> None:
@@ -42,6 +61,8 @@ def test_workbooks_with_merged_cells(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(b"\xd0\xcf\x11\xe0 and nothing"), "damaged"),
         (lambda path: path.write_bytes(b"a,b\n\xff\xff\xff\n"), "encoding"),
         (lambda path: path.write_bytes(b"a,b\n\0,c\n"), "no_text"),
+        (lambda path: path.write_text("\n<HTML><table><tr><td>姓名</td></tr></table>", "gbk"), "web_page"),
+        (lambda path: path.write_text('<?xml version="1.0"?><Workbook/>'), "web_page"),
         (lambda path: workbook(path, [["a"]]), "sheet"),
     ],
 )

@@ -7,6 +7,7 @@ rows as Python keeps them.
 import codecs
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,12 @@ LARGEST_BYTES = 512 * 2**20
 WIDEST = 200
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 SEPARATORS = ",\t;|"
+# Typed in Chinese; they stand in sentences, too, so they part cells only where nothing else does.
+WIDE_SEPARATORS = "，；"
+# What programs write so that a spreadsheet does not take a number for one: ="0123", '0123.
+SHIELDED = re.compile(r"""="(.*)"|'(\d.*)""", re.DOTALL)
+# Web pages, and XML of 2003, that are called .xls.
+MARKED_UP = ("<!doctype", "<html", "<table", "<head", "<meta", "<?xml", "<style")
 
 
 class SheetUnreadable(BankError):
@@ -136,14 +143,22 @@ def text_rows(path: Path) -> Iterator[SheetRow]:
     encoding = encoding_of(path)
     with path.open(encoding=encoding, newline="") as lines:
         start = lines.read(8192)
+        if start.lstrip().lower().startswith(MARKED_UP):
+            raise SheetUnreadable(reason="web_page")
         separator = separator_of(start)
         lines.seek(0)
         reader = csv.reader(without_nul(lines), delimiter=separator)
         try:
             for number, cells in enumerate(reader, 1):
-                yield SheetRow(number, cells[:WIDEST])
+                yield SheetRow(number, [bare(cell) for cell in cells[:WIDEST]])
         except csv.Error:
             raise SheetUnreadable(reason="damaged") from None
+
+
+def bare(cell: str) -> str:
+    """A cell without what shields a number from spreadsheets."""
+    found = SHIELDED.fullmatch(cell) if cell[:1] in ("=", "'") else None
+    return cell if found is None else found[1] or found[2] or ""
 
 
 def without_nul(lines: IO[str]) -> Iterator[str]:
@@ -176,4 +191,5 @@ def encoding_of(path: Path) -> str:
 def separator_of(start: str) -> str:
     """The separator that the first lines have most of."""
     first = "\n".join(start.splitlines()[:10])
-    return max(SEPARATORS, key=first.count)
+    found = max(SEPARATORS, key=first.count)
+    return found if found in first else max(WIDE_SEPARATORS, key=first.count)
