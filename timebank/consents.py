@@ -147,12 +147,15 @@ async def standing(connection: AsyncConnection, book_id: int, member_id: UUID) -
     ]
 
 
-async def may_be_named(connection: AsyncConnection, book_id: int, ids: Iterable[UUID]) -> set[UUID]:
-    """Which of these members may be named in public: whose latest answer to `honour` is yes."""
+async def may_be_named(connection: AsyncConnection, book_id: int, ids: Iterable[UUID]) -> dict[UUID, datetime]:
+    """Which of these members agreed to be named in public, and when: whose latest answer to `honour` is yes.
+
+    It is not enough to name them: see `honours.hindrance`.
+    """
     query = (
-        select(consent.c.member_id, consent.c.agreed)
+        select(consent.c.member_id, consent.c.agreed, consent.c.answered_at)
         .where(consent.c.book_id == book_id, consent.c.purpose == HONOUR, consent.c.member_id.in_(set(ids)))
         .order_by(consent.c.answered_at, consent.c.id)
     )
-    latest = {row.member_id: row.agreed for row in await connection.execute(query)}
-    return {member_id for member_id, agreed in latest.items() if agreed}
+    latest = {row.member_id: row for row in await connection.execute(query)}
+    return {member_id: row.answered_at for member_id, row in latest.items() if row.agreed}

@@ -2,7 +2,7 @@
 
 import tomllib
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -129,7 +129,8 @@ async def settle_people(demo: Demo) -> None:
     for number in range(VOLUNTEERS):
         name = RIVERS[number % len(RIVERS)] + "小" + PLANTS[number % len(PLANTS)]
         home = homes[(number + 1) % len(homes)]
-        demo.volunteers.append(await add_member(demo, name, f"+86139000001{number:02d}", home))
+        born = date(1946 + 7 * number % 55, 1 + number % 12, 1 + number % 28)
+        demo.volunteers.append(await add_member(demo, name, f"+86139000001{number:02d}", home, born=born))
         if number % 3:
             await agree_to_be_named(demo, demo.volunteers[-1])
 
@@ -150,7 +151,9 @@ async def agree_to_be_named(demo: Demo, member_id: UUID) -> None:
     )
 
 
-async def add_member(demo: Demo, name: str, phone: str, region_id: UUID, password: str | None = None) -> UUID:
+async def add_member(
+    demo: Demo, name: str, phone: str, region_id: UUID, password: str | None = None, *, born: date | None = None
+) -> UUID:
     """One person of the demo, from its first day on."""
     now = demo.founded_at
     return await members.add(
@@ -161,6 +164,7 @@ async def add_member(demo: Demo, name: str, phone: str, region_id: UUID, passwor
         phone=phone,
         region_id=region_id,
         password=password,
+        born=born,
         id=uuid7(now),
         now=now,
     )

@@ -2,7 +2,7 @@
 
 It is made in two steps. `ranking` sums hours and names nobody, so it may be kept for a while; `named` asks anew, each
 time that somebody reads, who may be named, so that a consent that is withdrawn takes effect at once. Who is suspended,
-under age or erased, or has asked to be erased, is never named.
+under age or erased, or has asked to be erased, is never named, nor is anybody whose date of birth is not known.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, any_, cast, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import consents, joining, vault
+from timebank import consents, joining, purses, vault
+from timebank.clock import local_day
 from timebank.errors import NotFound
 from timebank.keys import Keys
 from timebank.periods import Period
@@ -123,24 +125,39 @@ async def named(
         member.c.book_id == book_id, member.c.id.in_(agreed), member.c.state == "active", ~under_age, ~leaving
     )
     people = {row.id: row for row in await connection.execute(query)}
+    zone = await purses.time_zone(connection, book_id)
     lines: list[Honoured] = []
     for each in ranked:
         if len(lines) == limit:
             break
-        name = adult_name(keys, people.get(each.member_id), today)
+        row = people.get(each.member_id)
+        name = None if row is None else adult_name(keys, row, agreed[each.member_id], today, zone)
         if name is not None:
             shared = bool(lines) and lines[-1].minutes == each.minutes
             lines.append(Honoured(lines[-1].rank if shared else len(lines) + 1, name, each.minutes))
     return lines
 
 
-def adult_name(keys: Keys, row: Row[Any] | None, today: date) -> str | None:
-    """A member's name; None for nobody, and for whoever is known to be under age."""
-    fields = vault.unseal(keys, row) if row is not None else None
-    if fields is None:
+def adult_name(keys: Keys, row: Row[Any], agreed_at: datetime, today: date, zone: ZoneInfo) -> str | None:
+    """A member's name, unless something stands against naming whoever agreed at that moment."""
+    fields = vault.unseal(keys, row)
+    if fields is None or hindrance(fields.get("born"), agreed_at, today, zone):
         return None
-    born = fields.get("born")
-    return None if born and joining.is_minor(date.fromisoformat(born), today) else str(fields["name"])
+    return str(fields["name"])
+
+
+def hindrance(born: str | None, agreed_at: datetime, today: date, zone: ZoneInfo) -> str | None:
+    """Why somebody who agreed is not named all the same; None where nothing stands against it.
+
+    `born_unknown`: nobody is taken for an adult unseen. `under_age`: today. `agreed_under_age`: whoever gave the yes,
+    the guardian or the child, it does not outlast the childhood; they answer for themselves once they are 18.
+    """
+    if not born:
+        return "born_unknown"
+    birthday = date.fromisoformat(born)
+    if joining.is_minor(birthday, today):
+        return "under_age"
+    return "agreed_under_age" if joining.is_minor(birthday, local_day(agreed_at, zone)) else None
 
 
 async def place(connection: AsyncConnection, book_id: int, scope: Scope) -> Place:

@@ -1,6 +1,7 @@
 """What is a member's own as a person: what the bank knows, correcting it, what they agree to, being forgotten."""
 
 from collections.abc import Awaitable
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from timebank import (
     consents,
     erasing,
     guardians,
+    honours,
     identities,
     joining,
     members,
@@ -40,6 +42,7 @@ from timebank import (
     sms,
     vault,
 )
+from timebank.clock import local_day
 from timebank.cursors import Ranked
 from timebank.errors import BankError
 from timebank.ids import uuid7
@@ -55,6 +58,17 @@ DONE = {
     "child": mark("Your child is a member now."),
     "password": mark("Your new password counts from now on. Other devices were signed out."),
     "consent": mark("Your answer counts from now on."),
+}
+# Why somebody who agreed to be named is not.
+UNNAMED = {
+    "born_unknown": mark(
+        "You are not named yet, because the bank does not know when you were born. Show your papers at the community"
+        " office: an administrator enters the date."
+    ),
+    "under_age": mark("Nobody under 18 is named."),
+    "agreed_under_age": mark(
+        "This yes was given before the 18th birthday and does not count any more. Please answer again."
+    ),
 }
 LOOKS_SHOWN = 20
 NOT_DONE = mark("Nothing was changed")
@@ -97,6 +111,10 @@ async def privacy_page(
             limit=LOOKS_SHOWN,
         )
         names = await members.names(connection, bank.book_id, bank.keys, {look.reader_id for look in looks.rows})
+    born, why = (person or {}).get("born"), None
+    for each in standing:
+        if each.text.purpose == consents.HONOUR and each.agreed and each.at:
+            why = honours.hindrance(born, each.at, local_day(bank.clock(), spoken.zone), spoken.zone)
     return show(
         request,
         "volunteer/privacy.html",
@@ -113,6 +131,9 @@ async def privacy_page(
         purposes=[consents.in_use(purpose) for purpose in consents.PURPOSES],
         needed=joining.NEEDED,
         wish=wish,
+        born=date.fromisoformat(born) if born else None,
+        unnamed=spoken.gettext(UNNAMED[why]) if why else None,
+        agrees_anew=why == "agreed_under_age",
         standing=standing,
         document=document,
         document_name=words.of(words.DOCUMENTS, spoken, document.kind) if document else "",

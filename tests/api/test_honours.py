@@ -1,6 +1,6 @@
 """The roll of honour: who agreed to be named is, by hours, and is gone the moment they take it back."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -8,12 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.api.people import Person, Town, problem
 from tests.earning import correct, verified
-from tests.factories import MORNING
+from tests.factories import MORNING, PASSWORD
 from timebank import consents, erasing, members
 from timebank.ids import uuid7
 from timebank.tables import guardian
 
 ROLL = "/api/v1/honour-roll"
+
+
+GROWN_UP = date(1960, 5, 1)
+NAMES = ("甘一", "甘二", "袁三", "修四", "默五", "童六", "少七", "停八", "离九", "忘十", "生十一")
 
 
 async def agrees(connection: AsyncConnection, town: Town, member_id: UUID, agreed: bool = True) -> None:
@@ -35,9 +39,11 @@ async def people_who_served(town: Town) -> dict[str, UUID]:
     """Volunteers of March; all but one have agreed, and each has given more hours than the one before."""
     city, found = town.city, {}
     async with town.bank.engine.begin() as connection:
-        for number, name in enumerate(("甘一", "甘二", "袁三", "修四", "默五", "童六", "少七", "停八", "离九", "忘十")):
-            born = MORNING.date() - timedelta(days=17 * 365) if name == "少七" else None
-            found[name] = await city.add_member(connection, name, born=born)
+        # Of age tomorrow, and of nobody knows what age.
+        born = {"少七": MORNING.date().replace(year=2008) + timedelta(days=1), "生十一": None}
+        for number, name in enumerate(NAMES):
+            password = PASSWORD if name in born else None
+            found[name] = await city.add_member(connection, name, born=born.get(name, GROWN_UP), password=password)
             await verified(connection, city, found[name], MORNING, 60 + 10 * max(number, 1))
             if name != "默五":
                 await agrees(connection, town, found[name])
@@ -45,10 +51,13 @@ async def people_who_served(town: Town) -> dict[str, UUID]:
 
 
 async def names(reader: Person, query: str = "") -> list[tuple[int, str, int]]:
-    """The lines that anybody is shown."""
+    """The lines that anybody is shown, in their order; who shares a rank, by name."""
     answer = await reader.get(f"{ROLL}?month=2026-03{query}")
-    assert answer.status_code == 200, answer.text
-    return [(each["rank"], each["name"], each["minutes"]) for each in answer.json()["volunteers"]]
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store"), answer.text
+    lines = [(each["rank"], each["name"], each["minutes"]) for each in answer.json()["volunteers"]]
+    ranks = [rank for rank, _, _ in lines]
+    assert ranks == sorted(ranks)
+    return sorted(lines, key=lambda line: line[:2])
 
 
 async def test_who_agreed_is_named_and_nobody_else(town: Town) -> None:
@@ -56,8 +65,8 @@ async def test_who_agreed_is_named_and_nobody_else(town: Town) -> None:
     people = await people_who_served(town)
     everybody = [(1, "忘十", 150), (2, "离九", 140), (3, "停八", 130), (4, "童六", 110)]
     everybody += [(5, "修四", 90), (6, "袁三", 80), (7, "甘一", 70), (7, "甘二", 70)]
-    # Under age, by the day of birth, and who never answered: neither is there.
-    assert sorted(await names(reader)) == sorted(everybody)
+    # Under age, by the day of birth, of unknown age, and who never answered: none is there.
+    assert await names(reader) == everybody
     town.watch.move(minutes=1)
     now = town.watch.now
     async with town.bank.engine.begin() as connection:
@@ -76,11 +85,11 @@ async def test_who_agreed_is_named_and_nobody_else(town: Town) -> None:
         await agrees(connection, town, people["修四"], agreed=False)
     # At once, though the sums of a moment ago are still in use, and ranks close up behind who is gone.
     left = [(1, "袁三", 80), (2, "甘一", 70), (2, "甘二", 70)]
-    assert sorted(await names(reader)) == sorted(left)
+    assert await names(reader) == left
     assert await names(reader, "&limit=1") == left[:1]
     page = (await reader.get("/honour")).text
     assert all(name in page for name in ("袁三", "甘一", "甘二"))
-    assert not [name for name in ("修四", "默五", "童六", "少七", "停八", "离九", "忘十") if name in page]
+    assert not [name for name in ("修四", "默五", "童六", "少七", "停八", "离九", "忘十", "生十一") if name in page]
     assert '<meta name="robots" content="noindex">' in page
     # A correction is seen when the sums are made again.
     async with town.bank.engine.begin() as connection:
@@ -90,11 +99,26 @@ async def test_who_agreed_is_named_and_nobody_else(town: Town) -> None:
     assert (await names(reader))[0] == (1, "甘一", 90)
 
 
+async def test_a_yes_from_before_the_birthday_names_nobody(town: Town) -> None:
+    people = await people_who_served(town)
+    town.watch.move(days=1)
+    assert "少七" not in {name for _, name, _ in await names(town.stranger())}
+    unknown = await town.member(people["生十一"])
+    assert "还没有登记您的出生日期" in (await unknown.get("/privacy")).text
+    grown = await town.member(people["少七"])
+    page = (await grown.get("/privacy")).text
+    assert "是在满 18 周岁以前给出的" in page
+    answer = {"id": grown.new_id(), "purpose": "honour", "number": "1", "agreed": "true"}
+    assert (await grown.fill("/privacy/consents", **answer)).status_code == 303
+    assert "是在满 18 周岁以前给出的" not in (await grown.get("/privacy")).text
+    assert "少七" in {name for _, name, _ in await names(grown)}
+
+
 async def test_a_roll_is_of_a_period_and_a_place(town: Town) -> None:
     city, reader = town.city, town.stranger()
     async with town.bank.engine.begin() as connection:
         elsewhere = await city.add_station(connection, region_id=city.other_community_id)
-        one, other = await city.add_member(connection, "林一"), await city.add_member(connection, "林二")
+        one, other = [await city.add_member(connection, name, born=GROWN_UP) for name in ("林一", "林二")]
         for member_id in (one, other):
             await agrees(connection, town, member_id)
         await verified(connection, city, one, MORNING, 60)

@@ -62,7 +62,7 @@ async def test_only_who_said_yes_is_named_in_public(connection: AsyncConnection,
     await say(connection, city, yes, "honour", True)
     await say(connection, city, no, "honour", True)
     await say(connection, city, no, "honour", False, now=LATER)
-    assert await consents.may_be_named(connection, city.book_id, [yes, no, silent]) == {yes}
+    assert await consents.may_be_named(connection, city.book_id, [yes, no, silent]) == {yes: MORNING}
 
 
 async def test_who_withdraws_from_service_is_not_recorded_any_more(connection: AsyncConnection, city: City) -> None:
