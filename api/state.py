@@ -99,6 +99,7 @@ class Bank:
     async def close(self) -> None:
         """Finish what was begun: commands that were taken are committed, codes that were asked for are sent."""
         self.watching.stop()
+        await self.rolls.stop()
         if self.tending is not None:
             await self.tending.stop()
         if self.deliveries is not None:

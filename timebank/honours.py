@@ -14,18 +14,20 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, any_, cast, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import consents, joining, purses, vault
+from timebank import consents, joining, limits, purses, vault
 from timebank.clock import local_day
 from timebank.errors import NotFound
 from timebank.keys import Keys
+from timebank.limits import TEN_MINUTES, Limit
 from timebank.periods import Period
 from timebank.tables import consent, erasure, guardian, member, record, region, station
 
 # How many are summed up, to have enough where some may not be named any more.
 RANKED_LIMIT = 200
 PLACES_LIMIT = 200
+SUMMED_FOR_ADDRESS = Limit("honour.address", 60, TEN_MINUTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,26 @@ class Place:
     above: Sequence[Row[Any]]
     below: Sequence[Row[Any]]
     stations: Sequence[Row[Any]]
+
+
+async def first_day(connection: AsyncConnection, book_id: int) -> date | None:
+    """The day of the first verified record: asked station by station, so that an index answers."""
+    first = (
+        select(record.c.local_day)
+        .where(record.c.book_id == book_id, record.c.station_id == station.c.id, record.c.state == "verified")
+        .order_by(record.c.local_day)
+        .limit(1)
+        .scalar_subquery()
+    )
+    day: date | None = await connection.scalar(
+        select(func.min(first)).select_from(station).where(station.c.book_id == book_id)
+    )
+    return day
+
+
+async def count_miss(engine: AsyncEngine, book_id: int, keys: Keys, address: str, now: datetime) -> None:
+    """Count a roll that is summed up for a network address, in a transaction of its own; `try_later` after enough."""
+    await limits.count_from(engine, book_id, keys, address, now, SUMMED_FOR_ADDRESS)
 
 
 async def ranking(connection: AsyncConnection, book_id: int, scope: Scope, period: Period) -> list[Ranked]:

@@ -9,7 +9,6 @@ from litestar import Response, get
 from api.pages.page import AnyRequest, show, speaker
 from api.rest.honours import Roll, asked, beside
 from api.state import bank_of
-from timebank import periods
 from timebank.clock import local_day
 
 
@@ -29,7 +28,7 @@ async def honour(request: AnyRequest) -> Response[Any]:
         # From a year back to its last month that has begun.
         months=address(roll, min(today.replace(day=1), first.replace(month=12)) if by_year else first, by_year=False),
         years=address(roll, first, by_year=True),
-        earlier=address(roll, before, by_year=by_year) if before.year >= periods.FIRST_YEAR else None,
+        earlier=address(roll, before, by_year=by_year) if roll.began and roll.began < first else None,
         later=address(roll, after, by_year=by_year) if after <= today else None,
         period=span(first, by_year=by_year),
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from litestar import Response
 
+from api.auth import address_of
 from api.periods import month_of, year_of
 from api.problems import Problem
 from api.rest.operation import Answered, AnyRequest, Operation, give, id_query, limit_of, reading, text_query
@@ -46,6 +47,8 @@ class Roll:
     scope: Scope
     place: Place
     lines: list[Honoured]
+    began: date | None
+    """The day of the first record that counts anywhere."""
 
     @property
     def last_day(self) -> date:
@@ -73,18 +76,29 @@ async def asked(request: AnyRequest) -> Roll:
     if scope.region_id and scope.station_id:
         raise Problem("invalid", {"field": "station_id", "reason": "one_of"})
     period, limit = month or year or periods.year(today), limit_of(request)
+    first, last = period.since or today, period.until or today
     async with bank.engine.connect() as connection:
         place = await honours.place(connection, bank.book_id, scope)
-    ranked = await bank.rolls.ranking(scope, period, now)
+    began = await bank.rolls.began(now)
+    # Nobody has served before the first record, nor in days that have not come: no reason to add them up.
+    if began is None or last < began or first > today:
+        return Roll(first, month is None, scope, place, [], began)
+
+    async def count() -> None:
+        await honours.count_miss(bank.engine, bank.book_id, bank.keys, address_of(request), now)
+
+    ranked = await bank.rolls.ranking(scope, period, now, on_miss=count)
     async with bank.engine.connect() as connection:
         lines = await honours.named(connection, bank.book_id, bank.keys, ranked, today=today, now=now, limit=limit)
-    return Roll(period.since or today, month is None, scope, place, lines)
+    return Roll(first, month is None, scope, place, lines, began)
 
 
 @reading(
     "/honour-roll",
     Operation(
-        HonourRoll, refusals=("not_found", "invalid"), query=("month:of", "year", "region_id", "station_id", "limit")
+        HonourRoll,
+        refusals=("not_found", "invalid", "try_later"),
+        query=("month:of", "year", "region_id", "station_id", "limit"),
     ),
 )
 async def honour_roll(request: AnyRequest) -> Response[Any]:

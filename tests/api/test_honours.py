@@ -1,19 +1,23 @@
 """The roll of honour: who agreed to be named is, by hours, and is gone the moment they take it back."""
 
+import asyncio
 from datetime import date, timedelta
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.api.people import Person, Town, problem
 from tests.earning import correct, verified
 from tests.factories import MORNING, PASSWORD
-from timebank import consents, erasing, members
+from timebank import consents, erasing, members, periods
+from timebank.honours import Scope
 from timebank.ids import uuid7
-from timebank.tables import guardian
+from timebank.tables import attempt, guardian
 
 ROLL = "/api/v1/honour-roll"
+# The sessions that wait for the lock of this one.
+WAITING = text("SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))")
 
 
 GROWN_UP = date(1960, 5, 1)
@@ -112,6 +116,36 @@ async def test_a_yes_from_before_the_birthday_names_nobody(town: Town) -> None:
     assert (await grown.fill("/privacy/consents", **answer)).status_code == 303
     assert "是在满 18 周岁以前给出的" not in (await grown.get("/privacy")).text
     assert "少七" in {name for _, name, _ in await names(grown)}
+
+
+async def test_no_reader_waits_for_a_sum_of_another_roll_and_all_share_one(town: Town) -> None:
+    await people_who_served(town)
+    rolls, kept = town.bank.rolls, await names(town.stranger())
+    async with town.bank.engine.connect() as connection:
+        # Before anybody served, and after today: nothing is summed up.
+        for period in ("month=2026-04", "year=2199", "year=2000", "month=2026-02"):
+            assert (await town.stranger().get(f"{ROLL}?{period}")).json()["volunteers"] == []
+        assert set(rolls.kept) == {None, (Scope(), periods.month(MORNING.date()))}
+        # Whoever asks for the year waits for whoever has locked the records; whoever asks for what is kept does not.
+        await connection.execute(text("LOCK TABLE timebank.record IN ACCESS EXCLUSIVE MODE"))
+        readers = [asyncio.create_task(town.stranger().get(f"{ROLL}?year=2026")) for _ in range(3)]
+        while not (pids := (await connection.scalars(WAITING)).all()):
+            pass
+        assert len(pids) == len(rolls.under_way) == 1
+        assert await names(town.stranger()) == kept
+        assert await connection.scalar(select(func.pg_cancel_backend(pids[0])))
+        assert [problem(answer) for answer in await asyncio.gather(*readers)] == [(503, "busy")] * 3
+    # A sum that failed is not tried again for a minute.
+    assert problem(await town.stranger().get(f"{ROLL}?year=2026")) == (503, "busy")
+    town.watch.move(minutes=1)
+    assert (await town.stranger().get(f"{ROLL}?year=2026")).json()["volunteers"]
+    # What is kept is free, what has to be summed up is counted.
+    async with town.bank.engine.begin() as connection:
+        await connection.execute(update(attempt).where(attempt.c.kind == "honour.address").values(count=60))
+    everywhere = f"{ROLL}?year=2026&region_id={town.city.region_id}"
+    assert problem(await town.stranger().get(everywhere)) == (429, "try_later")
+    assert (await town.stranger().get("/honour")).status_code == 200
+    assert (await town.stranger(peer="192.0.2.7").get(everywhere)).status_code == 200
 
 
 async def test_a_roll_is_of_a_period_and_a_place(town: Town) -> None:
