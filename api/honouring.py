@@ -21,7 +21,7 @@ from timebank.periods import Period
 KEPT_FOR = timedelta(minutes=10)
 # A sum that took too long is not begun again by the next who asks.
 FAILED_FOR = timedelta(minutes=1)
-ROLLS_LIMIT = 500
+ROLLS_LIMIT = 300
 # How many different sums may wait for their turn.
 WAITING_LIMIT = 20
 

@@ -24,9 +24,12 @@ from timebank.limits import TEN_MINUTES, Limit
 from timebank.periods import Period
 from timebank.tables import consent, erasure, guardian, member, record, region, station
 
-# How many are summed up, to have enough where some may not be named any more.
-RANKED_LIMIT = 200
+# How many are summed up, to have enough where many may not be named: whose age is not known, which is sealed.
+RANKED_LIMIT = 1000
+LOOKED_UP_AT_ONCE = 100
 PLACES_LIMIT = 200
+# The words that choose the partial indexes stand in the statements themselves, so that every plan may use them.
+HONOUR, VERIFIED = (literal(word, literal_execute=True) for word in (consents.HONOUR, "verified"))
 SUMMED_FOR_ADDRESS = Limit("honour.address", 60, TEN_MINUTES)
 
 
@@ -68,7 +71,7 @@ async def first_day(connection: AsyncConnection, book_id: int) -> date | None:
     """The day of the first verified record: asked station by station, so that an index answers."""
     first = (
         select(record.c.local_day)
-        .where(record.c.book_id == book_id, record.c.station_id == station.c.id, record.c.state == "verified")
+        .where(record.c.book_id == book_id, record.c.station_id == station.c.id, record.c.state == VERIFIED)
         .order_by(record.c.local_day)
         .limit(1)
         .scalar_subquery()
@@ -85,29 +88,48 @@ async def count_miss(engine: AsyncEngine, book_id: int, keys: Keys, address: str
 
 
 async def ranking(connection: AsyncConnection, book_id: int, scope: Scope, period: Period) -> list[Ranked]:
-    """The most verified minutes first, of members whose latest answer says that they may be named."""
+    """The most verified minutes first, of members whose latest answer says that they may be named.
+
+    Who may not be named for another reason that stands in clear is left out too, to leave room for the rest.
+    """
+    query = ranking_query(book_id, scope, period)
+    return [Ranked(row.member_id, row.minutes) for row in await connection.execute(query)]
+
+
+def ranking_query(book_id: int, scope: Scope, period: Period) -> Select[Any]:
+    """What `ranking` asks."""
     answers: Any = (
         select(consent.c.member_id, consent.c.agreed)
         .ext(distinct_on(consent.c.member_id))
-        .where(consent.c.book_id == book_id, consent.c.purpose == consents.HONOUR)
+        .where(consent.c.book_id == book_id, consent.c.purpose == HONOUR)
         .order_by(consent.c.member_id, consent.c.answered_at.desc(), consent.c.id.desc())
         .subquery()
     )
-    minutes = cast(func.sum(record.c.credited_minutes), BigInteger)
-    query = (
-        select(record.c.member_id, minutes.label("minutes"))
-        .join_from(record, answers, and_(answers.c.member_id == record.c.member_id, answers.c.agreed))
-        .where(record.c.book_id == book_id, record.c.state == "verified", *served_in(book_id, scope))
+    given = (
+        select(record.c.member_id, cast(func.sum(record.c.credited_minutes), BigInteger).label("minutes"))
+        .where(record.c.book_id == book_id, record.c.state == VERIFIED, *served_in(book_id, scope))
         .group_by(record.c.member_id)
-        .having(minutes > 0)
-        .order_by(minutes.desc(), record.c.member_id)
-        .limit(RANKED_LIMIT)
     )
     if period.since is not None:
-        query = query.where(record.c.local_day >= period.since)
+        given = given.where(record.c.local_day >= period.since)
     if period.until is not None:
-        query = query.where(record.c.local_day <= period.until)
-    return [Ranked(row.member_id, row.minutes) for row in await connection.execute(query)]
+        given = given.where(record.c.local_day <= period.until)
+    sums = given.subquery()
+    return (
+        select(sums.c.member_id, sums.c.minutes)
+        .join_from(sums, answers, and_(answers.c.member_id == sums.c.member_id, answers.c.agreed))
+        .join(member, and_(member.c.book_id == book_id, member.c.id == sums.c.member_id))
+        .where(sums.c.minutes > 0, member.c.state == "active", ~leaving())
+        .order_by(sums.c.minutes.desc(), sums.c.member_id)
+        .limit(RANKED_LIMIT)
+    )
+
+
+def leaving() -> ColumnElement[bool]:
+    """Whether a member has asked to be erased."""
+    return exists().where(
+        erasure.c.book_id == member.c.book_id, erasure.c.member_id == member.c.id, erasure.c.state == "asked"
+    )
 
 
 def served_in(book_id: int, scope: Scope) -> list[ColumnElement[bool]]:
@@ -135,28 +157,26 @@ async def named(
     limit: int = 20,
 ) -> list[Honoured]:
     """The lines of the roll: the names of those who may be named at this moment, with their ranks among themselves."""
-    ids = [each.member_id for each in ranked]
-    agreed = await consents.may_be_named(connection, book_id, ids)
+    zone = await purses.time_zone(connection, book_id)
     under_age = exists().where(
         guardian.c.book_id == member.c.book_id, guardian.c.child_id == member.c.id, guardian.c.until > now
     )
-    leaving = exists().where(
-        erasure.c.book_id == member.c.book_id, erasure.c.member_id == member.c.id, erasure.c.state == "asked"
-    )
-    query = select(member).where(
-        member.c.book_id == book_id, member.c.id.in_(agreed), member.c.state == "active", ~under_age, ~leaving
-    )
-    people = {row.id: row for row in await connection.execute(query)}
-    zone = await purses.time_zone(connection, book_id)
     lines: list[Honoured] = []
-    for each in ranked:
-        if len(lines) == limit:
-            break
-        row = people.get(each.member_id)
-        name = None if row is None else adult_name(keys, row, agreed[each.member_id], today, zone)
-        if name is not None:
-            shared = bool(lines) and lines[-1].minutes == each.minutes
-            lines.append(Honoured(lines[-1].rank if shared else len(lines) + 1, name, each.minutes))
+    for first in range(0, len(ranked), LOOKED_UP_AT_ONCE):
+        some = ranked[first : first + LOOKED_UP_AT_ONCE]
+        agreed = await consents.may_be_named(connection, book_id, [each.member_id for each in some])
+        query = select(member).where(
+            member.c.book_id == book_id, member.c.id.in_(agreed), member.c.state == "active", ~under_age, ~leaving()
+        )
+        people = {row.id: row for row in await connection.execute(query)}
+        for each in some:
+            if len(lines) == limit:
+                return lines
+            row = people.get(each.member_id)
+            name = None if row is None else adult_name(keys, row, agreed[each.member_id], today, zone)
+            if name is not None:
+                shared = bool(lines) and lines[-1].minutes == each.minutes
+                lines.append(Honoured(lines[-1].rank if shared else len(lines) + 1, name, each.minutes))
     return lines
 
 

@@ -85,6 +85,15 @@ consent = Table(
     belongs_to("answered_by", "member"),
     CheckConstraint(one_of("purpose", *CONSENT_PURPOSES), name="purpose"),
     Index(None, "book_id", "member_id", "answered_at"),
+    Index(
+        "consent_honour_idx",
+        "book_id",
+        "member_id",
+        text("answered_at DESC"),
+        text("id DESC"),
+        postgresql_include=["agreed"],
+        postgresql_where=text("purpose = 'honour'"),
+    ),
 )
 
 # Who looked at whose data, once a day for each reader and kind of look.

@@ -232,6 +232,14 @@ record = Table(
         "decided_at",
         postgresql_where=text("points_state = 'waiting'"),
     ),
+    Index(
+        "record_honour_idx",
+        "book_id",
+        "station_id",
+        "local_day",
+        postgresql_include=["member_id", "credited_minutes"],
+        postgresql_where=text("state = 'verified'"),
+    ),
 )
 
 decision = Table(
