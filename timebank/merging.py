@@ -12,8 +12,9 @@ from uuid import UUID
 from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import access, members, postings, trail
+from timebank import access, consents, members, postings, trail
 from timebank.errors import BankError, Invalid, NotFound
+from timebank.ids import uuid7
 from timebank.tables import (
     attendance,
     card,
@@ -38,7 +39,7 @@ KEPT = {
     "certificate.member_id": "what was printed stays as it was, under the name of then; its records go over",
     "confirmation.member_id": "evidence is never changed",
     "consent.answered_by": "who answered, under the id they had then",
-    "consent.member_id": "an answer is the account's that gave it; what the survivor answered counts",
+    "consent.member_id": "an answer is the account's that gave it; a later no is written down for the survivor too",
     "decision.actor_id": "who decided, under the id they had then",
     "door_code.issued_by": "who issued it, under the id they had then",
     "door_code.resident_id": "whom was visited, under the id they had then",
@@ -133,6 +134,7 @@ async def merge(
         await connection.execute(select(table.c.id).where(*theirs).order_by(table.c.id).with_for_update(key_share=True))
         changed = await connection.execute(update(table).where(*theirs).values(member_id=survivor_id))
         moved[table.name] = changed.rowcount
+    await keep_refusals(connection, book_id, survivor_id, absorbed_id, actor_id, now)
     await close(connection, book_id, survivor, absorbed, now)
     # In later statements than the locks: nothing of the absorbed member's moves any more.
     minutes, points = await postings.merge(
@@ -177,6 +179,35 @@ async def both(
     if any(row.state in members.GONE for row in rows.values()):
         raise NotFound(kind="member")
     return rows[ids[0]], rows[ids[1]]
+
+
+async def keep_refusals(
+    connection: AsyncConnection,
+    book_id: int,
+    survivor_id: UUID,
+    absorbed_id: UUID,
+    actor_id: UUID | None,
+    now: datetime,
+) -> None:
+    """What one person has refused last stays refused, with whichever account they said so. A yes does not go over."""
+    known = {each.text.purpose: each for each in await consents.standing(connection, book_id, survivor_id)}
+    for theirs in await consents.standing(connection, book_id, absorbed_id):
+        mine = known[theirs.text.purpose]
+        if theirs.agreed is not False or theirs.at is None or theirs.number is None:
+            continue
+        if mine.agreed is False or (mine.at is not None and mine.at > theirs.at):
+            continue
+        await consents.answer(
+            connection,
+            book_id,
+            survivor_id,
+            purpose=theirs.text.purpose,
+            number=theirs.number,
+            agreed=False,
+            id=uuid7(now),
+            actor_id=actor_id,
+            now=now,
+        )
 
 
 async def close(

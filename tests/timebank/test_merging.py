@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.factories import MORNING, PASSWORD, City, build_city
 from tests.timebank.acting import cancel, committed, done, earn, no_draw, one, redeem, scan, serve, verify
-from timebank import access, ending, explain, members, merging, purses, records, roles
+from timebank import access, consents, ending, explain, members, merging, purses, records, roles
 from timebank.errors import BankError, Invalid, NotAllowed, NotFound
 from timebank.keys import Keys
 from timebank.tables import audit_entry, member, metadata, redemption, role_grant, session
@@ -82,6 +82,39 @@ async def test_what_is_held_goes_over_and_comes_back_to_the_survivor(connection:
     assert sum(line.amount for line in await all_lines(connection, city, survivor, "point")) == 300
     assert not [each for each in await purses.purses_of(connection, city.book_id, [absorbed]) if each.points]
     await done(connection, city, redeem(city, survivor, reward_id))
+
+
+async def test_what_was_refused_last_stays_refused(connection: AsyncConnection, city: City) -> None:
+    survivor, absorbed = await city.add_members(connection, 2)
+    # By account and purpose: when they answered what, in hours.
+    said: tuple[tuple[UUID, str, int, bool], ...] = (
+        (survivor, "honour", 1, True),
+        (absorbed, "honour", 0, True),
+        (absorbed, "honour", 2, False),
+        (absorbed, "service", 1, False),
+        (survivor, "service", 2, True),
+        (absorbed, "location", 1, False),
+    )
+    for member_id, purpose, hours, agreed in said:
+        at = MORNING + timedelta(hours=hours)
+        facts: dict[str, Any] = {"purpose": purpose, "number": 1, "agreed": agreed, "actor_id": member_id, "now": at}
+        await consents.answer(connection, city.book_id, member_id, id=city.new_id(), **facts)
+    assert set(await consents.may_be_named(connection, city.book_id, [survivor])) == {survivor}
+    await merge(connection, city, survivor, absorbed)
+    assert await consents.may_be_named(connection, city.book_id, [survivor, absorbed]) == {}
+    standing = await consents.standing(connection, city.book_id, survivor)
+    assert [(each.text.purpose, each.agreed) for each in standing] == [
+        ("service", True),
+        ("location", False),
+        ("honour", False),
+    ]
+    assert (await members.by_id(connection, city.book_id, survivor)).refused == ["honour", "location"]
+    # A yes of the absorbed account is no answer of the survivor's, and a no of the survivor's stays.
+    third = await city.add_member(connection)
+    facts = {"purpose": "honour", "number": 1, "agreed": True, "actor_id": third, "now": LATER + timedelta(hours=1)}
+    await consents.answer(connection, city.book_id, third, id=city.new_id(), **facts)
+    await merge(connection, city, survivor, third, now=LATER + timedelta(hours=2))
+    assert await consents.may_be_named(connection, city.book_id, [survivor]) == {}
 
 
 async def test_a_chain_of_merges_ends_in_the_last(connection: AsyncConnection, city: City) -> None:
