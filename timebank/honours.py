@@ -28,6 +28,8 @@ from timebank.tables import consent, erasure, guardian, member, record, region, 
 RANKED_LIMIT = 1000
 LOOKED_UP_AT_ONCE = 100
 PLACES_LIMIT = 200
+# Fewer do not stand on the roll of a place: it would say where and when each of them is to be found.
+FEWEST_AT_A_PLACE = 5
 # The words that choose the partial indexes stand in the statements themselves, so that every plan may use them.
 HONOUR, VERIFIED = (literal(word, literal_execute=True) for word in (consents.HONOUR, "verified"))
 SUMMED_FOR_ADDRESS = Limit("honour.address", 60, TEN_MINUTES)
@@ -42,18 +44,18 @@ class Scope:
 
 
 class Ranked(NamedTuple):
-    """A member and their verified minutes in a period."""
+    """A member and their verified hours in a period. The begun one is left out: minutes would say too much."""
 
     member_id: UUID
-    minutes: int
+    hours: int
 
 
 class Honoured(NamedTuple):
-    """One line of the roll. Who gave as much shares a rank."""
+    """One line of the roll. Who gave as many hours shares a rank."""
 
     rank: int
     name: str
-    minutes: int
+    hours: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Place:
     above: Sequence[Row[Any]]
     below: Sequence[Row[Any]]
     stations: Sequence[Row[Any]]
+    more: bool = False
+    """Whether there are more places below than these."""
 
 
 async def first_day(connection: AsyncConnection, book_id: int) -> date | None:
@@ -88,12 +92,12 @@ async def count_miss(engine: AsyncEngine, book_id: int, keys: Keys, address: str
 
 
 async def ranking(connection: AsyncConnection, book_id: int, scope: Scope, period: Period) -> list[Ranked]:
-    """The most verified minutes first, of members whose latest answer says that they may be named.
+    """The most verified hours first, of members whose latest answer says that they may be named.
 
     Who may not be named for another reason that stands in clear is left out too, to leave room for the rest.
     """
     query = ranking_query(book_id, scope, period)
-    return [Ranked(row.member_id, row.minutes) for row in await connection.execute(query)]
+    return [Ranked(row.member_id, row.hours) for row in await connection.execute(query)]
 
 
 def ranking_query(book_id: int, scope: Scope, period: Period) -> Select[Any]:
@@ -106,7 +110,7 @@ def ranking_query(book_id: int, scope: Scope, period: Period) -> Select[Any]:
         .subquery()
     )
     given = (
-        select(record.c.member_id, cast(func.sum(record.c.credited_minutes), BigInteger).label("minutes"))
+        select(record.c.member_id, (cast(func.sum(record.c.credited_minutes), BigInteger) // 60).label("hours"))
         .where(record.c.book_id == book_id, record.c.state == VERIFIED, *served_in(book_id, scope))
         .group_by(record.c.member_id)
     )
@@ -116,11 +120,11 @@ def ranking_query(book_id: int, scope: Scope, period: Period) -> Select[Any]:
         given = given.where(record.c.local_day <= period.until)
     sums = given.subquery()
     return (
-        select(sums.c.member_id, sums.c.minutes)
+        select(sums.c.member_id, sums.c.hours)
         .join_from(sums, answers, and_(answers.c.member_id == sums.c.member_id, answers.c.agreed))
         .join(member, and_(member.c.book_id == book_id, member.c.id == sums.c.member_id))
-        .where(sums.c.minutes > 0, member.c.state == "active", ~leaving())
-        .order_by(sums.c.minutes.desc(), sums.c.member_id)
+        .where(sums.c.hours > 0, member.c.state == "active", ~leaving())
+        .order_by(sums.c.hours.desc(), sums.c.member_id)
         .limit(RANKED_LIMIT)
     )
 
@@ -154,9 +158,13 @@ async def named(
     *,
     today: date,
     now: datetime,
+    fewest: int = 0,
     limit: int = 20,
 ) -> list[Honoured]:
-    """The lines of the roll: the names of those who may be named at this moment, with their ranks among themselves."""
+    """The lines of the roll: the names of those who may be named at this moment, with their ranks among themselves.
+
+    None at all where there are not `fewest`.
+    """
     zone = await purses.time_zone(connection, book_id)
     under_age = exists().where(
         guardian.c.book_id == member.c.book_id, guardian.c.child_id == member.c.id, guardian.c.until > now
@@ -170,14 +178,14 @@ async def named(
         )
         people = {row.id: row for row in await connection.execute(query)}
         for each in some:
-            if len(lines) == limit:
-                return lines
+            if len(lines) == max(fewest, limit):
+                return lines[:limit]
             row = people.get(each.member_id)
             name = None if row is None else adult_name(keys, row, agreed[each.member_id], today, zone)
             if name is not None:
-                shared = bool(lines) and lines[-1].minutes == each.minutes
-                lines.append(Honoured(lines[-1].rank if shared else len(lines) + 1, name, each.minutes))
-    return lines
+                shared = bool(lines) and lines[-1].hours == each.hours
+                lines.append(Honoured(lines[-1].rank if shared else len(lines) + 1, name, each.hours))
+    return lines[:limit] if len(lines) >= fewest else []
 
 
 def adult_name(keys: Keys, row: Row[Any], agreed_at: datetime, today: date, zone: ZoneInfo) -> str | None:
@@ -233,10 +241,13 @@ async def place(connection: AsyncConnection, book_id: int, scope: Scope) -> Plac
         .where(station.c.book_id == book_id, station.c.region_id == found.id)
         .order_by(station.c.number)
     )
+    branches = (await connection.execute(below.limit(PLACES_LIMIT + 1))).all()
+    found_here = (await connection.execute(stations.limit(PLACES_LIMIT + 1))).all()
     return Place(
         found.name_zh,
         found.name_en,
         chain[:-1],
-        (await connection.execute(below.limit(PLACES_LIMIT))).all(),
-        (await connection.execute(stations.limit(PLACES_LIMIT))).all(),
+        branches[:PLACES_LIMIT],
+        found_here[:PLACES_LIMIT],
+        more=max(len(branches), len(found_here)) > PLACES_LIMIT,
     )

@@ -10,6 +10,7 @@ from api.pages.page import AnyRequest, show, speaker
 from api.rest.honours import Roll, asked, beside
 from api.state import bank_of
 from timebank.clock import local_day
+from timebank.honours import FEWEST_AT_A_PLACE
 
 
 @get("/honour")
@@ -31,6 +32,8 @@ async def honour(request: AnyRequest) -> Response[Any]:
         earlier=address(roll, before, by_year=by_year) if roll.began and roll.began < first else None,
         later=address(roll, after, by_year=by_year) if after <= today else None,
         period=span(first, by_year=by_year),
+        year=span(first, by_year=True),
+        fewest=FEWEST_AT_A_PLACE,
     )
 
 

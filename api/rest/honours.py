@@ -21,9 +21,10 @@ class HonouredVolunteer(Answered, frozen=True):
     """Somebody who agreed to be named in public."""
 
     rank: int
-    """Who gave as much shares it."""
+    """Who gave as many hours shares it."""
     name: str
-    minutes: int
+    hours: int
+    """Whole ones; the begun one is left out."""
 
 
 class HonourRoll(Answered, frozen=True):
@@ -66,7 +67,7 @@ def beside(first: date, steps: int, *, by_year: bool) -> date:
 
 async def asked(request: AnyRequest) -> Roll:
     """The roll that an address names: of a `month` or a `year`, this year where it names neither; of a `region_id` or
-    a `station_id`, of everywhere where it names neither."""
+    a `station_id`, of everywhere where it names neither. A station has one by year alone."""
     bank, now = bank_of(request), bank_of(request).clock()
     today = local_day(now, bank.settings.time_zone)
     month, year = month_of(text_query(request, "month")), year_of(text_query(request, "year"))
@@ -75,6 +76,9 @@ async def asked(request: AnyRequest) -> Roll:
         raise Problem("invalid", {"field": "year", "reason": "one_of"})
     if scope.region_id and scope.station_id:
         raise Problem("invalid", {"field": "station_id", "reason": "one_of"})
+    # Of so few people as serve at one station in a month, it would say who is there when.
+    if month and scope.station_id:
+        raise Problem("invalid", {"field": "month", "reason": "one_of"})
     period, limit = month or year or periods.year(today), limit_of(request)
     first, last = period.since or today, period.until or today
     async with bank.engine.connect() as connection:
@@ -88,8 +92,11 @@ async def asked(request: AnyRequest) -> Roll:
         await honours.count_miss(bank.engine, bank.book_id, bank.keys, address_of(request), now)
 
     ranked = await bank.rolls.ranking(scope, period, now, on_miss=count)
+    fewest = honours.FEWEST_AT_A_PLACE if scope.station_id or scope.region_id else 0
     async with bank.engine.connect() as connection:
-        lines = await honours.named(connection, bank.book_id, bank.keys, ranked, today=today, now=now, limit=limit)
+        lines = await honours.named(
+            connection, bank.book_id, bank.keys, ranked, today=today, now=now, fewest=fewest, limit=limit
+        )
     return Roll(first, month is None, scope, place, lines, began)
 
 
@@ -112,7 +119,7 @@ async def honour_roll(request: AnyRequest) -> Response[Any]:
             station_id=roll.scope.station_id,
             place_zh=roll.place.name_zh,
             place_en=roll.place.name_en,
-            volunteers=[HonouredVolunteer(rank=each.rank, name=each.name, minutes=each.minutes) for each in roll.lines],
+            volunteers=[HonouredVolunteer(rank=each.rank, name=each.name, hours=each.hours) for each in roll.lines],
         )
     )
 

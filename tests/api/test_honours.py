@@ -4,13 +4,14 @@ import asyncio
 from datetime import date, timedelta
 from uuid import UUID
 
+import pytest
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.api.people import Person, Town, problem
 from tests.earning import correct, verified
 from tests.factories import MORNING, PASSWORD
-from timebank import consents, erasing, members, periods
+from timebank import consents, erasing, honours, members, periods
 from timebank.honours import Scope
 from timebank.ids import uuid7
 from timebank.tables import attempt, guardian
@@ -48,17 +49,17 @@ async def people_who_served(town: Town) -> dict[str, UUID]:
         for number, name in enumerate(NAMES):
             password = PASSWORD if name in born else None
             found[name] = await city.add_member(connection, name, born=born.get(name, GROWN_UP), password=password)
-            await verified(connection, city, found[name], MORNING, 60 + 10 * max(number, 1))
+            await verified(connection, city, found[name], MORNING, 60 + 40 * max(number, 1))
             if name != "默五":
                 await agrees(connection, town, found[name])
     return found
 
 
-async def names(reader: Person, query: str = "") -> list[tuple[int, str, int]]:
+async def names(reader: Person, query: str = "", period: str = "month=2026-03") -> list[tuple[int, str, int]]:
     """The lines that anybody is shown, in their order; who shares a rank, by name."""
-    answer = await reader.get(f"{ROLL}?month=2026-03{query}")
+    answer = await reader.get(f"{ROLL}?{period}{query}")
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store"), answer.text
-    lines = [(each["rank"], each["name"], each["minutes"]) for each in answer.json()["volunteers"]]
+    lines = [(each["rank"], each["name"], each["hours"]) for each in answer.json()["volunteers"]]
     ranks = [rank for rank, _, _ in lines]
     assert ranks == sorted(ranks)
     return sorted(lines, key=lambda line: line[:2])
@@ -67,8 +68,8 @@ async def names(reader: Person, query: str = "") -> list[tuple[int, str, int]]:
 async def test_who_agreed_is_named_and_nobody_else(town: Town) -> None:
     city, book_id, reader = town.city, town.city.book_id, town.stranger()
     people = await people_who_served(town)
-    everybody = [(1, "忘十", 150), (2, "离九", 140), (3, "停八", 130), (4, "童六", 110)]
-    everybody += [(5, "修四", 90), (6, "袁三", 80), (7, "甘一", 70), (7, "甘二", 70)]
+    everybody = [(1, "忘十", 7), (2, "离九", 6), (3, "停八", 5), (4, "童六", 4)]
+    everybody += [(5, "修四", 3), (6, "袁三", 2), (7, "甘一", 1), (7, "甘二", 1)]
     # Under age, by the day of birth, of unknown age, and who never answered: none is there.
     assert await names(reader) == everybody
     town.watch.move(minutes=1)
@@ -88,7 +89,7 @@ async def test_who_agreed_is_named_and_nobody_else(town: Town) -> None:
         await members.erase(connection, book_id, people["忘十"], now=now)
         await agrees(connection, town, people["修四"], agreed=False)
     # At once, though the sums of a moment ago are still in use, and ranks close up behind who is gone.
-    left = [(1, "袁三", 80), (2, "甘一", 70), (2, "甘二", 70)]
+    left = [(1, "袁三", 2), (2, "甘一", 1), (2, "甘二", 1)]
     assert await names(reader) == left
     assert await names(reader, "&limit=1") == left[:1]
     page = (await reader.get("/honour")).text
@@ -98,9 +99,9 @@ async def test_who_agreed_is_named_and_nobody_else(town: Town) -> None:
     # A correction is seen when the sums are made again.
     async with town.bank.engine.begin() as connection:
         extra = await verified(connection, city, people["甘一"], MORNING + timedelta(days=1), 600)
-        await correct(connection, city, extra, 20, MORNING + timedelta(days=2))
+        await correct(connection, city, extra, 130, MORNING + timedelta(days=2))
     town.watch.move(minutes=10)
-    assert (await names(reader))[0] == (1, "甘一", 90)
+    assert (await names(reader))[0] == (1, "甘一", 3)
 
 
 async def test_a_yes_from_before_the_birthday_names_nobody(town: Town) -> None:
@@ -148,39 +149,54 @@ async def test_no_reader_waits_for_a_sum_of_another_roll_and_all_share_one(town:
     assert (await town.stranger(peer="192.0.2.7").get(everywhere)).status_code == 200
 
 
-async def test_a_roll_is_of_a_period_and_a_place(town: Town) -> None:
+async def test_a_roll_is_of_a_period_and_a_place(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     city, reader = town.city, town.stranger()
     async with town.bank.engine.begin() as connection:
         elsewhere = await city.add_station(connection, region_id=city.other_community_id)
-        one, other = [await city.add_member(connection, name, born=GROWN_UP) for name in ("林一", "林二")]
-        for member_id in (one, other):
+        *here, other = [
+            await city.add_member(connection, name, born=GROWN_UP)
+            for name in ("林一", "林二", "林三", "林四", "林五", "林六")
+        ]
+        for member_id in (*here, other):
             await agrees(connection, town, member_id)
-        await verified(connection, city, one, MORNING, 60)
-        await verified(connection, city, one, MORNING + timedelta(days=31), 60)
+        for member_id in here:
+            await verified(connection, city, member_id, MORNING, 60)
+        # Whole hours alone: an hour and a half, and half an hour that makes it two.
+        for days, minutes in ((31, 90), (32, 30)):
+            await verified(connection, city, here[0], MORNING + timedelta(days=days), minutes)
         await city.grant(connection, city.manager_id, "manager", station_id=elsewhere.id)
-        await verified(connection, city, other, MORNING, 90, station=elsewhere)
+        await verified(connection, city, other, MORNING, 150, station=elsewhere)
     station = f"&station_id={city.station.id}"
-    first, second = (1, "林二", 90), (2, "林一", 60)
-    assert await names(reader) == await names(reader, f"&region_id={city.region_id}") == [first, second]
-    assert await names(reader, f"&region_id={city.other_district_id}") == [first]
-    assert await names(reader, f"&station_id={elsewhere.id}") == [first]
-    assert await names(reader, station) == [(1, "林一", 60)]
+    five = ["林一", "林三", "林二", "林五", "林四"]
+    everywhere = [(1, "林六", 2), *((2, name, 1) for name in five)]
+    assert await names(reader) == await names(reader, f"&region_id={city.region_id}") == everywhere
+    assert await names(reader, f"&region_id={city.community_id}") == [(1, name, 1) for name in five]
+    of_year = [(1, "林一", 3), *((2, name, 1) for name in five[1:])]
+    assert await names(reader, station, "year=2026") == of_year
+    assert await names(reader, f"{station}&limit=1", "year=2026") == of_year[:1]
+    # Where fewer than five can be named, nobody is.
+    assert await names(reader, f"&region_id={city.other_district_id}") == []
+    assert await names(reader, f"&station_id={elsewhere.id}", "year=2026") == []
     year = (await reader.get(f"{ROLL}?year=2026")).json()
     assert (year["since"], year["until"]) == ("2026-01-01", "2026-12-31")
-    assert [each["minutes"] for each in year["volunteers"]] == [120, 90]
     for query, said in (
         ("month=2026-3", (422, "invalid")),
         ("month=2026-13", (422, "invalid")),
         ("year=26", (422, "invalid")),
         ("year=1999", (422, "invalid")),
         ("year=2026&month=2026-03", (422, "invalid")),
+        (f"month=2026-03{station}", (422, "invalid")),
         (f"region_id={city.region_id}{station}", (422, "invalid")),
         ("limit=0", (422, "invalid")),
         (f"region_id={town.city.new_id()}", (404, "not_found")),
         (f"station_id={town.city.new_id()}", (404, "not_found")),
     ):
         assert problem(await reader.get(f"{ROLL}?{query}")) == said, query
-    for path in ("/honour", "/honour?year=2026", "/honour?year=2000", f"/honour?month=2026-03{station}"):
+    for path in ("/honour", "/honour?year=2026", "/honour?year=2000", f"/honour?year=2026{station}"):
         page = await reader.get(path)
         assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+    assert "至少有 5 人可以公布" in page.text
+    assert "未全部列出" not in page.text
+    monkeypatch.setattr(honours, "PLACES_LIMIT", 1)
+    assert "未全部列出" in (await reader.get("/honour")).text
     assert (await reader.get("/honour?month=x")).status_code == 422
