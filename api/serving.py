@@ -21,6 +21,7 @@ from granian.server import Server as Granian
 import api.app
 from api import network
 from api.pages import assets
+from api.stopping import asked_to_stop
 from timebank import certificates, demo, members, regions
 from timebank.clock import DemoClock, system_clock
 from timebank.database import create_engine, is_current, reached, refuse_other_schema, refuse_unsafe
@@ -94,15 +95,10 @@ def embedded(settings: Settings, describe: Describe) -> Iterator[Server]:
             raise Refusal("postgresql_given_up", f"PostgreSQL was given up: {postgres.last_words()}")
 
 
-def stop_when_asked() -> None:
-    """From now on SIGTERM ends this process as Ctrl-C does, with everything put away, until granian takes over."""
-
-    def stop(*_: object) -> None:
-        # Once is enough: whoever asks again must not interrupt the putting away.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+def stop_by_signal() -> None:
+    """In a worker that has just been split off: until it listens for them, the signals to stop end it at once."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def refuse_exposed_demo(settings: Settings) -> None:
@@ -198,7 +194,16 @@ def serve(settings: Settings, ready: Callable[[], None]) -> None:
         # Phones of ten years ago know no newer.
         ssl_protocol_min=SSLProtocols.tls12,
     )
-    granian.on_startup(threading.Thread(target=announce, args=(settings, ready), daemon=True).start)
+    os.register_at_fork(after_in_child=stop_by_signal)
+
+    def started() -> None:
+        # Granian listens from now on.
+        if asked_to_stop.is_set():
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            threading.Thread(target=announce, args=(settings, ready), daemon=True).start()
+
+    granian.on_startup(started)
     granian.serve()
 
 

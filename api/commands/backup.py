@@ -1,7 +1,6 @@
 """`timebank backup` and `timebank restore`."""
 
 import asyncio
-import signal
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from api.commands.database import prove, tell
 from api.commands.desk import owner_url, service_url, spoken
+from api.stopping import stop_when_asked
 from timebank import backup, backups, copies, erasure_list, schema
 from timebank.clock import system_clock
 from timebank.database import create_engine, reached
@@ -34,7 +34,7 @@ def make_backup(file: Path | None, nightly: bool) -> None:
     """
     with spoken():
         settings = from_environment()
-        stop_in_good_order()
+        stop_when_asked()
         with backups.alone(settings.data) if nightly or file is None else nullcontext(True) as is_alone:
             if nightly and not (is_alone and night_is_due(settings)):
                 return
@@ -46,15 +46,6 @@ def make_backup(file: Path | None, nightly: bool) -> None:
         if settings.data.is_dir():
             copies.note(settings.data, "database", system_clock(), file=str(file.absolute()))
     console.print(f"Copied to {file} ({file.stat().st_size:,} bytes). Keep the keys apart: timebank keys backup FILE")
-
-
-def stop_in_good_order() -> None:
-    """Let SIGTERM end this process as Ctrl-C does: a copy under way leaves nothing behind."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
 
 
 def night_is_due(settings: Settings) -> bool:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from api import network, serving
 from api.commands.desk import spoken
+from api.stopping import stop_when_asked
 from timebank import certificates, demo
 from timebank.clock import system_clock
 from timebank.settings import Settings, from_environment
@@ -27,7 +28,7 @@ def run(as_demo: bool, lan: bool) -> None:
 
     Stopping (Ctrl-C, SIGTERM) finishes what was begun and shuts the database down in good order.
     """
-    serving.stop_when_asked()
+    stop_when_asked()
     with spoken(), contextlib.suppress(KeyboardInterrupt):
         settings = from_environment()
         if as_demo:
