@@ -100,9 +100,10 @@ async def act(
 ) -> str:
     """Go on as one's child, in the session of `token`: it gets another token, which is answered.
 
-    Errors: `not_found`, for everybody who is not a guardian of the child now.
+    Errors: `not_found`, for everybody who is not a guardian of the child now, and for one who is suspended.
     """
-    if actor_id not in await guardian_ids(connection, book_id, child_id, now):
+    acts = actor_id in await guardian_ids(connection, book_id, child_id, now)
+    if not acts or (await members.by_id(connection, book_id, actor_id)).state != "active":
         raise NotFound(kind="member")
     await write(connection, book_id, "guardian.act", child_id, actor_id, now)
     return await sessions.turn(connection, book_id, token, child_id=child_id)

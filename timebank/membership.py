@@ -281,15 +281,7 @@ async def forget_password(
     row = await locked(connection, book_id, member_id, actor_id, now)
     if row.phone_index is None:
         raise Invalid(field="phone", reason="missing")
-    await connection.execute(
-        update(member)
-        .where(member.c.book_id == book_id, member.c.id == member_id)
-        .values(password_hash=None, version=member.c.version + 1)
-    )
-    # Whoever took the account over may have added one.
-    for table in (passkey, outside_account):
-        await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == member_id))
-    await members.end_sessions(connection, book_id, member_id)
+    await close_ways_in(connection, book_id, member_id)
     await trail.write(
         connection,
         book_id,
@@ -301,6 +293,19 @@ async def forget_password(
         after={"password": "none"},
         now=now,
     )
+
+
+async def close_ways_in(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:
+    """Take a member's password, passkeys and linked accounts away, and end every session: whoever took the account over
+    may have added one."""
+    await connection.execute(
+        update(member)
+        .where(member.c.book_id == book_id, member.c.id == member_id)
+        .values(password_hash=None, version=member.c.version + 1)
+    )
+    for table in (passkey, outside_account):
+        await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == member_id))
+    await members.end_sessions(connection, book_id, member_id)
 
 
 def indexing(keys: Keys) -> Callable[[AsyncConnection, int, datetime], Awaitable[int]]:

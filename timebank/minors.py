@@ -33,10 +33,13 @@ async def record(
 ) -> None:
     """Keep when a member was born and, of who is under 18, who their guardian is, in place of an earlier one.
 
-    Without a guardian, the one they have stays. Of who is of age, every guardian's time ends. Errors: `not_found` (the
-    member, or the guardian, outside the branch or gone), `role_not_allowed` (see `access.require_over`; nobody makes
-    themselves a guardian), `invalid` (born, reason `range`, or `has_role`; guardian_id, reason `missing` of a minor,
-    `of_age` of who is none, `same`, `under_age`, `not_active`, or `range` after a dozen children).
+    Without a guardian, the one they have stays. Of who is of age, every guardian's time ends. While it lasted, one
+    could give the member a password, a phone and a mail address: where a guardian's time ends here, these go with it.
+
+    Errors: `not_found` (the member, or the guardian, outside the branch or gone), `role_not_allowed` (see
+    `access.require_over`; nobody makes themselves a guardian), `invalid` (born, reason `range`, or `has_role`;
+    guardian_id, reason `missing` of a minor, `of_age` of who is none, `same`, `under_age`, `not_active`, or `range`
+    after a dozen children).
     """
     row = await membership.locked(connection, book_id, member_id, actor_id, now)
     zone = await purses.time_zone(connection, book_id)
@@ -62,16 +65,18 @@ async def record(
             raise Invalid(field="guardian_id", reason="of_age")
         chosen, until = [], now
     await let_act(connection, book_id, member_id, chosen, until, now)
+    changed: dict[str, Any] = {"born": born.isoformat()}
+    values: dict[str, Any] = {"household_id": household_id}
+    if not set(known) <= set(chosen):
+        changed |= {name: None for name in ("phone", "mail") if old.get(name)}
+        values["phone_index"] = None
+        await membership.close_ways_in(connection, book_id, member_id)
     await connection.execute(
         update(member)
         .where(member.c.book_id == book_id, member.c.id == member_id)
-        .values(
-            personal=vault.reseal(keys, row, {**old, "born": born.isoformat()}),
-            household_id=household_id,
-            version=member.c.version + 1,
-        )
+        .values(**values, personal=vault.reseal(keys, row, {**old, **changed}), version=member.c.version + 1)
     )
-    sealed = {"before": {"born": old.get("born")}, "after": {"born": born.isoformat()}}
+    sealed = {"before": {name: old.get(name) for name in changed}, "after": changed}
     await trail.write(
         connection,
         book_id,

@@ -186,6 +186,7 @@ FIND = Query(
             guardian.c.child_id == session.c.child_id,
             guardian.c.guardian_id == session.c.member_id,
             guardian.c.until > bindparam("now"),
+            member.c.state == "active",
         ),
     )
     .outerjoin(

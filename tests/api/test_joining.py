@@ -246,6 +246,13 @@ async def test_a_guardian_joins_a_child_and_acts_for_it(town: Town) -> None:
     assert "您正在为" not in (await parent.get("/")).text
     assert (await parent.get("/api/v1/me")).json()["name"] == "林妈妈"
     assert (await parent.fill(f"/privacy/children/{child_id}")).headers["location"] == "/"
+    # Whoever is suspended acts for nobody.
+    async with town.bank.engine.begin() as connection:
+        await members.suspend(connection, town.bank.book_id, parent.member_id, now=town.watch.now)
+    assert problem(await parent.get("/api/v1/me")) == (401, "not_signed_in")
+    async with town.bank.engine.begin() as connection:
+        await members.reinstate(connection, town.bank.book_id, parent.member_id, now=town.watch.now)
+    assert (await parent.get("/api/v1/me")).json()["name"] == "小林"
     # Of age, the child alone goes on.
     async with town.bank.engine.begin() as connection:
         known = update(guardian).where(guardian.c.book_id == town.bank.book_id, guardian.c.child_id == UUID(child_id))
@@ -318,13 +325,19 @@ async def test_an_administrator_enters_a_birth_date_and_a_guardian(town: Town) -
             select(member.c.household_id).where(member.c.id.in_([child.member_id, parent.member_id]))
         )
         assert len({row.household_id for row in homes}) == 1
-    # By form: another guardian in place of this one, what was wrong beside what was typed, and of age at last.
+    # By form: another guardian in place of this one, what was wrong beside what was typed, and of age at last. What the
+    # first could have left as a way in is closed.
+    assert (await child.get("/api/v1/me")).status_code == 200
     form, page = f"/admin/members/{child.member_id}/birth", f"/admin/members/{child.member_id}"
     sent = {"id": admin.new_id(), "born": "2010-05-02", "guardian_id": str(other)}
     assert (await admin.fill(form, **sent)).headers["location"] == f"{page}?saved=1"
     shown = (await admin.get(page)).text
     assert "林别" in shown
     assert "林大" not in shown
+    assert problem(await child.get("/api/v1/me")) == (401, "not_signed_in")
+    async with town.bank.engine.connect() as connection:
+        left = await members.by_id(connection, town.bank.book_id, child.member_id)
+    assert (left.password_hash, left.phone_index) == (None, None)
     wrong = await admin.fill(form, id=admin.new_id(), born="2010-05-02", guardian_id=str(child.member_id))
     assert wrong.status_code == 422
     assert "2010-05-02" in wrong.text

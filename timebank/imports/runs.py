@@ -113,10 +113,10 @@ async def begin(connection: AsyncConnection, run: Import, planned: Plan, now: da
     await kinds.require_keeper(connection, run.book_id, run.actor_id, now)
     if run.actor_id is None and run.kind in VOUCHED:
         raise NotAllowed()
-    if run.dry:
-        return
     file_digest = digest(planned.path)
     run.resumed |= await cut_off(connection, run, file_digest)
+    if run.dry:
+        return
     await connection.execute(
         insert(import_run).values(
             book_id=run.book_id,
