@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from timebank import settings_file
+from timebank import postgres_files, settings_file
 from timebank.refusal import Refusal
+from timebank.settings import from_environment
 
 # Where each command is. Only the one that is asked for is imported: a service that starts need not wait for the rest.
 COMMANDS = {
@@ -36,6 +37,10 @@ COMMANDS = {
 }
 
 
+# What root may type anywhere: the doctor says it in its own words, and a unit is printed.
+WRITE_NOTHING = ("doctor", "unit")
+
+
 class Commands(click.Group):
     """The commands, imported when they are asked for."""
 
@@ -60,7 +65,8 @@ class Commands(click.Group):
     help="A file of settings, one KEY=VALUE a line. What the environment says itself goes before it.",
 )
 @click.version_option(package_name="timebank")
-def main(file: Path | None) -> None:
+@click.pass_context
+def main(context: click.Context, file: Path | None) -> None:
     """A volunteer time bank that a city can run and anyone can audit.
 
     Settings come from environment variables that begin with TIMEBANK_; docs/reference/settings.md lists them.
@@ -71,6 +77,21 @@ def main(file: Path | None) -> None:
         except Refusal as refusal:
             raise click.ClickException(str(refusal)) from None
         os.environ.update({name: value for name, value in found.items() if name not in os.environ})
+    if context.invoked_subcommand not in WRITE_NOTHING:
+        refuse_other_account()
+
+
+def refuse_other_account() -> None:
+    """End where root would leave files in the data directory that the account of the bank could not read."""
+    try:
+        data = from_environment().data
+    except Refusal:
+        # A wrong setting: the command itself says so.
+        return
+    try:
+        postgres_files.refuse_other_account(data)
+    except Refusal as refusal:
+        raise click.ClickException(str(refusal)) from None
 
 
 if __name__ == "__main__":

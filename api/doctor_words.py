@@ -53,6 +53,12 @@ WORDS: dict[str, Words] = {
         "用拥有该目录的账户运行，或用 chown 把目录交给当前账户。",
         "Run as the account that owns it, or give it to this account with chown.",
     ),
+    "data_directory_closed": Words(
+        "{directory} 属于账户 {account}，root 写在那里的文件它读不了。",
+        "{directory} belongs to {account}, who could not read what root writes there.",
+        "在命令前加上 sudo -u {account}。",
+        "Put sudo -u {account} before the command.",
+    ),
     "disk_ok": Words("剩余 {gigabytes} GB。", "{gigabytes} GB are free."),
     "disk_full": Words(
         "只剩 {gigabytes} GB。",
@@ -142,8 +148,10 @@ WORDS: dict[str, Words] = {
     "address_loopback": Words(
         "只有这台机器能打开 {address}。",
         "Only this machine can open {address}.",
-        "要让手机也能使用：timebank run --lan，或见 docs/how-to/install.md。",
-        "For phones to reach it: timebank run --lan, or see docs/how-to/install.md.",
+        "要让手机也能使用：timebank run --lan，或见 docs/how-to/install.md。"
+        "已经这样运行时，用 timebank doctor --lan 检查。",
+        "For phones to reach it: timebank run --lan, or see docs/how-to/install.md. Where it runs so, ask "
+        "timebank doctor --lan.",
     ),
     "address_open": Words(
         "{address} 未加密：无法登录，手机不会打开摄像头。",

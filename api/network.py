@@ -24,10 +24,24 @@ def on_local_network(settings: Settings, now: datetime) -> Settings:
     `certificate_name_public`, and those of `timebank.certificates`.
     """
     address = reachable(certificates.names_of_machine())
-    if settings.serves_loopback_only:
-        settings = replace(settings, host="::" if ":" in address else EVERYWHERE)
     if settings.tls_certificate is None:
         settings = with_own_certificate(settings, now)
+    return addressed(settings, address)
+
+
+def seen_on_local_network(settings: Settings) -> Settings:
+    """The same settings to look at: no certificate is made. Refusal `network_missing`."""
+    address = reachable(certificates.names_of_machine())
+    own = certificates.own_of(settings.data)
+    if settings.tls_certificate is None and own.certificate.is_file():
+        settings = replace(settings, tls_certificate=own.certificate, tls_key=own.key)
+    return addressed(settings, address)
+
+
+def addressed(settings: Settings, address: str) -> Settings:
+    """The settings with an address that others reach, where none is set."""
+    if settings.serves_loopback_only:
+        settings = replace(settings, host="::" if ":" in address else EVERYWHERE)
     if settings.public_url is None:
         settings = replace(settings, public_url=url_of(address, settings.port))
     return settings

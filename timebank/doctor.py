@@ -23,6 +23,7 @@ from timebank.certificates import Pair
 from timebank.database import create_engine, is_current, reached, refuse_unsafe
 from timebank.keys import Keys
 from timebank.outside import OutsideDown
+from timebank.postgres_files import refuse_other_account
 from timebank.refusal import Refusal
 from timebank.settings import Settings
 
@@ -61,17 +62,27 @@ def refused(subject: str, refusal: Refusal) -> Finding:
 
 def check_data(data: Path) -> Finding:
     """The directory in which everything lives: there, and this account's to write in."""
-    there = next(path for path in (data, *data.parents) if path.exists())
+    try:
+        refuse_other_account(data)
+    except Refusal as refusal:
+        return refused("data", refusal)
+    there = nearest(data)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return Finding("data", "bad", "data_not_writable", {"path": str(there)})
-    if not data.exists():
+    if there != data:
         return Finding("data", "warn", "data_fresh", {"path": str(data)})
     return Finding("data", "ok", "data_ok", {"path": str(data)})
 
 
+def nearest(path: Path) -> Path:
+    """The path, or the nearest directory above it that is there as far as this account may look."""
+    # Path.exists() would raise below a directory that is closed to it.
+    return next(each for each in (path, *path.parents) if os.path.exists(each))
+
+
 def check_disk(data: Path, free_bytes: int | None = None) -> Finding:
     """Room where the data directory is; `free_bytes` in place of what the machine says."""
-    there = next(path for path in (data, *data.parents) if path.exists())
+    there = nearest(data)
     free = shutil.disk_usage(there).free if free_bytes is None else free_bytes
     state: State = "bad" if free < DISK_BAD_BYTES else "warn" if free < DISK_WARN_BYTES else "ok"
     return Finding("disk", state, f"disk_{'ok' if state == 'ok' else 'full'}", {"gigabytes": round(free / 2**30, 1)})
@@ -293,9 +304,12 @@ async def check_rows(connection: AsyncConnection, settings: Settings) -> list[Fi
 
 
 def check_machine(settings: Settings, now: datetime) -> list[Finding]:
-    """Everything that needs no database."""
+    """Everything that needs no database. Of a data directory that is not this account's, nothing but that is said."""
+    data = check_data(settings.data)
+    if data.state == "bad":
+        return [data]
     return [
-        check_data(settings.data),
+        data,
         check_disk(settings.data),
         check_machine_clock(now),
         *check_keys(settings.data, now),

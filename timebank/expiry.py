@@ -20,9 +20,12 @@ from timebank.tables import member, purse
 async def expire(connection: AsyncConnection, book_id: int, now: datetime, limit: int = 500) -> int:
     """Let what is left in past purses expire; answers how many purses were looked at.
 
-    Leaves alone whoever another process has in hand, and never looks twice at a purse to which nothing came back.
+    Leaves alone whoever another process has in hand, and never looks twice at a purse to which nothing came back. In a
+    bank that has no city yet there is nothing to do.
     """
-    today = local_day(now, await purses.time_zone(connection, book_id))
+    if (zone := await purses.time_zone_if_any(connection, book_id)) is None:
+        return 0
+    today = local_day(now, zone)
     ids = await past_purses(connection, book_id, today, limit)
     if not ids:
         return 0

@@ -46,6 +46,22 @@ class Account:
         return bool(facts.st_mode & stat.S_IXOTH)
 
 
+def refuse_other_account(data: Path) -> None:
+    """Refusal `data_directory_closed` for root in a directory of somebody else, who could not read what root left."""
+    if os.geteuid() != 0 or not data.is_dir() or (owner := data.stat().st_uid) == 0:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"
+    raise Refusal(
+        "data_directory_closed",
+        f"{data} belongs to {name}, who could not read what root writes there: put sudo -u {name} before the command",
+        directory=str(data),
+        account=name,
+    )
+
+
 def choose_account(home: Path) -> Account:
     """The present user; for root the owner of an existing `home`, else the account made for this."""
     if os.geteuid() != 0:

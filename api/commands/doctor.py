@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from api import network
 from api.commands.desk import service_url
 from api.doctor_words import STATES, SUBJECTS, words_of
 from timebank import doctor
@@ -24,13 +25,14 @@ console = Console()
 
 @click.command("doctor")
 @click.option("--language", type=click.Choice(("zh", "en")), help="By default the terminal's own.")
+@click.option("--lan", is_flag=True, help="Look at what timebank run --lan serves.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON, for programs.")
-def examine(language: str | None, as_json: bool) -> None:
+def examine(language: str | None, lan: bool, as_json: bool) -> None:
     """Look at everything that the bank needs of this machine, and say how to mend what is not as it should be.
 
     Changes nothing. Ends with status 1 when the bank would not start or would not do what it promises.
     """
-    found = findings()
+    found = findings(lan=lan)
     if as_json:
         click.echo(json.dumps([{**each.data, "code": each.code, "state": each.state} for each in found]))
     else:
@@ -46,14 +48,19 @@ def language_of(environment: Mapping[str, str]) -> str:
     return "zh" if said.lower().startswith("zh") else "en"
 
 
-def findings() -> list[Finding]:
+def findings(*, lan: bool = False) -> list[Finding]:
     """Everything, in the order in which it is to be mended."""
     try:
         settings = from_environment()
+        # A data directory that is somebody else's may not be looked into: that is said first, and nothing more.
+        if lan and doctor.check_data(settings.data).state != "bad":
+            settings = network.seen_on_local_network(settings)
     except Refusal as refusal:
         return [doctor.refused("settings", refusal)]
     now = system_clock()
-    return [Finding("settings", "ok", "settings_ok"), *doctor.check_machine(settings, now), *of_database(settings)]
+    machine = doctor.check_machine(settings, now)
+    closed = settings.database_url is None and any(each.subject == "data" and each.state == "bad" for each in machine)
+    return [Finding("settings", "ok", "settings_ok"), *machine, *([] if closed else of_database(settings))]
 
 
 def of_database(settings: Settings) -> list[Finding]:

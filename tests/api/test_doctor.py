@@ -1,11 +1,12 @@
 """`timebank doctor`: everything that can be broken is broken, named, and told how to mend, in both languages."""
 
 import json
+import os
 import re
 import socket
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from api.cli import main
 from api.commands import doctor as command
 from tests.api.people import Town
 from tests.factories import MORNING
-from timebank import copies, doctor
+from timebank import certificates, copies, doctor
 from timebank.database import create_engine
 from timebank.doctor import Finding
 from timebank.keys import Keys
@@ -210,6 +211,32 @@ def test_what_is_bad_ends_with_status_1_and_says_how_to_mend_it(data: Path, data
     assert result.exit_code == 1
     assert "It would not start" in result.output
     assert "postgresql_other_version" in result.output
+
+
+def test_what_runs_on_the_local_network_is_looked_at_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["192.168.1.5", "localhost", "127.0.0.1"]
+    monkeypatch.setattr(certificates, "names_of_machine", lambda: names)
+    certificates.ensure(tmp_path, names, datetime.now(UTC), anew=True)
+    found = {each["code"] for each in json.loads(run(tmp_path, "--lan", "--json").output)}
+    assert {"address_ok", "certificate_ok"} <= found
+    monkeypatch.setattr(certificates, "names_of_machine", lambda: ["localhost"])
+    assert "network_missing" in run(tmp_path, "--lan").output
+
+
+def test_root_leaves_nothing_in_the_directory_of_another_account(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        os.chown(data, 65533, 65533)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    (data / "postgres" / "cluster").mkdir(parents=True)
+    result = run(data, "--json")
+    assert result.exit_code == 1
+    assert [each["code"] for each in json.loads(result.output)] == ["settings_ok", "data_directory_closed"]
+    environment = {"TIMEBANK_DATA": str(data)}
+    result = CliRunner().invoke(main, ["keys", "rotate"], env=environment)
+    assert result.exit_code == 1
+    assert "put sudo -u " in result.output
+    result = CliRunner().invoke(main, ["keys", "rotate"], env={**environment, "TIMEBANK_WORKERS": "many"})
+    assert "bad_setting" in result.output
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,11 @@ def test_on_a_local_network_everything_follows_from_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certificates, "names_of_machine", lambda: NAMES)
+    # Who only looks makes nothing.
+    assert network.seen_on_local_network(Settings(data=tmp_path)).tls_certificate is None
+    assert list(tmp_path.iterdir()) == []
     served = network.on_local_network(Settings(data=tmp_path), NOW)
+    assert network.seen_on_local_network(Settings(data=tmp_path)) == served
     assert (served.host, served.address) == (network.EVERYWHERE, "https://192.168.1.5:8000")
     assert network.has_own_certificate(served)
     assert network.other_addresses(served) == []

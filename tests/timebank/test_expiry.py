@@ -44,8 +44,9 @@ async def test_what_is_left_expires_when_the_last_local_day_is_over(connection: 
     ]
     # Hours never expire.
     assert await purses.hours(connection, city.book_id, one) == 120
-    # Nothing is left to look at.
+    # Nothing is left to look at, and nothing at all in a bank that has no city yet.
     assert await expiry.expire(connection, city.book_id, NEW_YEAR) == 0
+    assert await expiry.expire(connection, 1_999_999_999, NEW_YEAR) == 0
     await assert_sound(connection, city)
 
 
