@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import migrations
 from timebank import backup, purses, schema
-from timebank.database import create_engine, reached
+from timebank.database import create_engine, is_current, reached
 from timebank.postgres_data import sync_directory
 from timebank.refusal import Refusal
 
@@ -134,14 +134,17 @@ def alone(data: Path) -> Iterator[bool]:
 
 
 async def copy(owner_url: str, service_url: str, book_id: int, file: Path) -> Proof | None:
-    """Copy the database to `file`, with the proof of the same snapshot beside it; None where there is no book yet.
+    """Copy the database to `file`, with the proof of the same snapshot beside it; None where there is no book yet, or
+    the schema of another version, which this one cannot prove.
 
     Refusals as for `backup.dump`. The copy is kept even when its proof fails: it is what there is.
     """
     engine = create_engine(service_url, application_name="timebank backup", pool_size=1, limits={})
     try:
         async with reached(engine) as connection:
-            proof = await prove(connection, book_id)
+            is_ours = await is_current(connection)
+            await connection.rollback()
+            proof = await prove(connection, book_id) if is_ours else None
             if proof is None:
                 await asyncio.to_thread(backup.dump, owner_url, file)
                 return None

@@ -15,7 +15,7 @@ from timebank.cursors import Cursor, Page, falling
 from timebank.errors import Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
-from timebank.tables import member, outside_account, passkey, region
+from timebank.tables import member, outside_account, passkey, region, shift_feed
 
 ROLES = ("admin",)
 STATES = ("active", "suspended", "erased", "merged")
@@ -273,7 +273,7 @@ async def household_of(
 async def forget_password(
     connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, *, now: datetime, actor_id: UUID
 ) -> None:
-    """Take a member's password, passkeys and linked accounts away and sign them out everywhere; they sign in by a code
+    """Take a member's ways in away (see `close_ways_in`) and sign them out everywhere; they sign in by a code
     to their phone from now on.
 
     Errors: `not_found`, `role_not_allowed`, `invalid` (phone: they have none that a code could be sent to).
@@ -296,14 +296,14 @@ async def forget_password(
 
 
 async def close_ways_in(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:
-    """Take a member's password, passkeys and linked accounts away, and end every session: whoever took the account over
-    may have added one."""
+    """Take a member's password, passkeys, linked accounts and address of a calendar away, and end every session:
+    whoever took the account over may have made one."""
     await connection.execute(
         update(member)
         .where(member.c.book_id == book_id, member.c.id == member_id)
         .values(password_hash=None, version=member.c.version + 1)
     )
-    for table in (passkey, outside_account):
+    for table in (passkey, outside_account, shift_feed):
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == member_id))
     await members.end_sessions(connection, book_id, member_id)
 

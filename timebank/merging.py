@@ -272,7 +272,21 @@ async def close(
 
 async def move_guardians(connection: AsyncConnection, book_id: int, survivor_id: UUID, absorbed_id: UUID) -> None:
     """Whoever acted for the absorbed member, and for whom they acted, from now on with the survivor."""
+    other = guardian.alias()
     for mine, theirs in (("child_id", "guardian_id"), ("guardian_id", "child_id")):
+        # Where both have the same, it lasts as long as the longer one.
+        await connection.execute(
+            update(guardian)
+            .where(
+                guardian.c.book_id == book_id,
+                guardian.c[mine] == survivor_id,
+                other.c.book_id == book_id,
+                other.c[mine] == absorbed_id,
+                other.c[theirs] == guardian.c[theirs],
+                other.c.until > guardian.c.until,
+            )
+            .values(until=other.c.until)
+        )
         known = select(guardian.c[theirs]).where(guardian.c.book_id == book_id, guardian.c[mine] == survivor_id)
         await connection.execute(
             update(guardian)

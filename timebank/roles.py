@@ -52,6 +52,9 @@ async def grant(
     place = await scope(connection, book_id, Place(region_id, station_id), actor_id, now)
     if (await members.require(connection, book_id, member_id, actor_id, now)).state in members.GONE:
         raise NotFound(kind="member")
+    # Nobody enters a guardian for them in the meantime.
+    known = select(member.c.id).where(member.c.book_id == book_id, member.c.id == member_id)
+    await connection.execute(known.with_for_update())
     acted_for = exists().where(
         guardian.c.book_id == book_id, guardian.c.child_id == member_id, guardian.c.until > starts_at
     )

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from tests.api.people import Person, Town, problem
 from timebank import activations, codes, guardians, members, merging, posters, sessions, sms
@@ -266,6 +266,10 @@ async def test_of_age_is_of_age_and_guardians_go_over_when_accounts_are_merged(t
     assert (await parent.send("/api/v1/me/children", body)).status_code == 201
     bank = town.bank
     async with bank.engine.begin() as connection:
+        # The other account acted once, and does no longer.
+        ended = town.watch.now - timedelta(days=1)
+        past = {"child_id": UUID(body["id"]), "guardian_id": again, "since": ended - timedelta(days=1), "until": ended}
+        await connection.execute(insert(guardian).values(book_id=bank.book_id, **past))
         await merging.merge(
             connection,
             bank.book_id,
@@ -279,9 +283,8 @@ async def test_of_age_is_of_age_and_guardians_go_over_when_accounts_are_merged(t
         assert [str(row.id) for row in rows] == [body["id"]]
         later = town.watch.now + timedelta(days=3)
         assert await guardians.children(connection, bank.book_id, again, later) == []
-        assert (
-            await connection.scalar(select(guardian.c.guardian_id).where(guardian.c.book_id == bank.book_id)) == again
-        )
+        kept = select(guardian.c.until).where(guardian.c.book_id == bank.book_id, guardian.c.guardian_id == again)
+        assert (await connection.scalars(kept)).one() > town.watch.now
 
 
 async def test_an_administrator_enters_a_birth_date_and_a_guardian(town: Town) -> None:
