@@ -8,7 +8,7 @@ from typing import Any
 
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from api.language import COOKIE
 from tests.browser.accessibility import WATCH_SHIFTS
@@ -29,6 +29,7 @@ PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 800}
 # Two browsers, two banks and a camera's decoder share few processors: patience is no measure of speed.
 WAIT_MILLISECONDS = 45_000
+expect.set_options(timeout=WAIT_MILLISECONDS)
 
 
 @contextmanager
