@@ -1,7 +1,7 @@
 """The rolls of honour that were summed up a moment ago: a page that anybody opens does not add up a year each time.
 
-What is kept are ids and minutes. Who of them may be named is asked at every look. Whoever asks for what is kept waits
-for nobody; whoever asks for what is being summed up waits for that sum alone.
+What is kept are ids and whole hours. Who of them may be named is asked at every look. Whoever asks for what is kept
+waits for nobody; whoever asks for what is being summed up waits for that sum alone.
 """
 
 import asyncio
