@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, Uuid, and_, any_, cast, func, literal, select
+from sqlalchemy import ARRAY, Row, Select, Text, Uuid, and_, any_, cast, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.cursors import Cursor, Page, rising
@@ -43,6 +43,20 @@ async def who_is_in(
     if shift_id is not None:
         query = query.where(attendance.c.shift_id == shift_id)
     return await rising(connection, query, attendance.c.started_at, attendance.c.id, after, limit)
+
+
+async def shifts_of_those_in(connection: AsyncConnection, book_id: int, station_id: UUID) -> Sequence[Row[Any]]:
+    """The shifts that who is checked in came for, the first to begin first: `id`, `starts_at`, `ends_at`."""
+    of_shift = and_(shift.c.book_id == attendance.c.book_id, shift.c.id == attendance.c.shift_id)
+    query: Select[Any] = (
+        select(shift.c.id, shift.c.starts_at, shift.c.ends_at)
+        .distinct()
+        .join_from(attendance, shift, of_shift)
+        .where(attendance.c.book_id == book_id, attendance.c.station_id == station_id, attendance.c.state == "open")
+        .order_by(shift.c.starts_at, shift.c.id)
+    )
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    return rows
 
 
 async def marks(connection: AsyncConnection, book_id: int, station_ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -14,7 +14,7 @@ from timebank import access, outbox, stations, trail
 from timebank.cursors import Cursor, Page, rising
 from timebank.errors import Invalid, NotFound
 from timebank.rows import Query
-from timebank.tables import attendance, shift
+from timebank.tables import attendance, shift, station
 
 SHIFT_ROLES = ("manager", "admin")
 LONGEST = timedelta(hours=24)
@@ -128,13 +128,15 @@ async def planned(
     station_id: UUID,
     *,
     since: datetime,
+    until: datetime | None = None,
     kind_id: UUID | None = None,
     after: Cursor | None = None,
     limit: int = 50,
 ) -> Page:
     """The shifts of a station that end after `since`, the first to end first; each with `people`, who came for it.
 
-    `kind_id` leaves only those of that kind of service.
+    `until` leaves only those that begin before it. `kind_id` leaves only those of that kind of service; one that was
+    planned without a kind is of the station's.
     """
     people = (
         select(func.count())
@@ -147,8 +149,11 @@ async def planned(
         shift.c.ends_at > since,
         shift.c.state == "planned",
     )
+    if until is not None:
+        query = query.where(shift.c.starts_at < until)
     if kind_id is not None:
-        query = query.where(shift.c.service_kind_id == kind_id)
+        usual = select(station.c.service_kind_id).where(station.c.book_id == book_id, station.c.id == station_id)
+        query = query.where(func.coalesce(shift.c.service_kind_id, usual.scalar_subquery()) == kind_id)
     return await rising(connection, query, shift.c.ends_at, shift.c.id, after, limit)
 
 

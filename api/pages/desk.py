@@ -8,8 +8,10 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
 from api.pages.forms import Form, as_uuid
+from api.pages.office import as_id, query_of
 from api.pages.page import AnyRequest, Shown, answer_to, go, member, show, speaker
 from api.pages.words import hold_name
+from api.periods import period_of
 from api.problems import Problem
 from api.rest.operation import limit_of, text_query
 from api.sentences import sentence
@@ -72,17 +74,27 @@ async def desk_page(
     bank, now, spoken = bank_of(request), bank_of(request).clock(), speaker(request)
     place = await station_at(request, number)
     begun = {name: text_query(request, name) for name in ("people", "shifts")}
+    chosen = query_of(request, "shift", "service", "since", "until")
+    begins, until = period_of(chosen.get("since"), chosen.get("until")).moments(spoken.zone)
     async with bank.engine.connect() as connection:
         people_in = await overview.people_in(connection, bank.book_id, place.id)
         people = await presence.who_is_in(
-            connection, bank.book_id, place.id, after=Cursor.read(begun["people"]), limit=limit_of(request, 50)
+            connection,
+            bank.book_id,
+            place.id,
+            shift_id=as_id(chosen.get("shift")),
+            after=Cursor.read(begun["people"]),
+            limit=limit_of(request, 50),
         )
+        came_for = await presence.shifts_of_those_in(connection, bank.book_id, place.id)
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in people.rows])
         planned = await shifts.planned(
             connection,
             bank.book_id,
             place.id,
-            since=now,
+            since=max(now, begins or now),
+            until=until,
+            kind_id=as_id(chosen.get("service")),
             after=Cursor.read(begun["shifts"]),
             limit=limit_of(request, 20),
         )
@@ -98,10 +110,12 @@ async def desk_page(
         station=spoken.pick(place.name_zh, place.name_en),
         people=[(row, catalogue.masked(names.get(row.member_id, "?"))) for row in people.rows],
         people_in=people_in,
+        came_for=came_for,
         later_people=people.following,
         shifts=planned.rows,
         later_shifts=planned.following,
         begun=begun,
+        chosen=chosen,
         services=services,
         usual=place.service_kind_id,
         today=now.astimezone(spoken.zone).date().isoformat(),
@@ -210,6 +224,7 @@ async def plan(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
             "ends_at": local_moment(request, form, "day", "end"),
             "grace_minutes": 15 if grace is None else grace,
             "capacity": form.integer("capacity", 1, shifts.CAPACITY_LIMIT),
+            "service_kind_id": as_uuid(form.text("service_kind")),
         }
         async with bank.engine.begin() as connection:
             await shifts.add(

@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from api.auth import member_of
+from api.periods import period_of
 from api.problems import Problem
 from api.rest.desk import station_at
 from api.rest.operation import (
@@ -29,6 +30,7 @@ from api.rest.operation import (
     moment,
     reading,
     shaped,
+    text_query,
     writing,
 )
 from api.state import bank_of
@@ -77,18 +79,23 @@ class PlannedShift(Answered, frozen=True):
 @reading(
     "/stations/{number:int}/shifts",
     Operation(
-        Shifts, refusals=("not_found", "cursor_invalid", "invalid"), query=("service_kind_id", "cursor", "limit")
+        Shifts,
+        refusals=("not_found", "cursor_invalid", "invalid"),
+        query=("service_kind_id", "since:day", "until:day", "cursor", "limit"),
     ),
 )
 async def planned(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
-    """The shifts of a station of the branch that have not ended."""
+    """The shifts of a station of the branch that have not ended; with days, those of them that touch these."""
     bank, place = bank_of(request), await station_at(request, number)
+    now, period = bank.clock(), period_of(text_query(request, "since"), text_query(request, "until"))
+    begins, until = period.moments(bank.settings.time_zone)
     async with bank.engine.connect() as connection:
         page = await shifts.planned(
             connection,
             bank.book_id,
             place.id,
-            since=bank.clock(),
+            since=max(now, begins or now),
+            until=until,
             kind_id=id_query(request, "service_kind_id"),
             after=cursor_of(request),
             limit=limit_of(request, 50),

@@ -47,6 +47,8 @@ PAGES = (
 )
 # Lists that one page holds side by side, each with its own place in it.
 SIDE_BY_SIDE = {"/queue": {"after", "questions", "scans"}, "/stations/{number}": {"people", "shifts"}}
+# How many forms narrow the lists of a page; one for each list, where nothing else is said.
+FORMS = {"/queue": 1, "/card": 0}
 
 
 async def all_of_it(town: Town) -> tuple[Person, dict[str, Any]]:
@@ -96,11 +98,11 @@ async def all_of_it(town: Town) -> tuple[Person, dict[str, Any]]:
     await cards(town, boss, manager)
     for number in range(MANY):
         assert (await boss.send(f"{ROOT}/certificates", {"id": boss.new_id()})).status_code == 201
-        visitor = await town.volunteer(f"访客{number}")
-        await visitor.send(f"{ROOT}/check-ins", {"id": visitor.new_id(), "code": town.code()})
-        begins = town.watch.now + timedelta(days=1 + number)
+        begins = town.watch.now + timedelta(days=number)
         body = {"id": boss.new_id(), "starts_at": str(begins), "ends_at": str(begins + timedelta(hours=2))}
         assert (await boss.send(f"{ROOT}/stations/{city.station.number}/shifts", body)).status_code == 201
+        visitor = await town.volunteer(f"访客{number}")
+        await visitor.send(f"{ROOT}/check-ins", {"id": visitor.new_id(), "code": town.code()})
         rules = (await boss.get(f"{ROOT}/policy-versions")).json()["versions"][0]["rules"]
         body = {"id": boss.new_id(), "starts_on": f"2026-0{4 + number}-01", "rules": rules}
         assert (await boss.send(f"{ROOT}/policy-versions", body)).status_code == 201
@@ -302,6 +304,8 @@ async def test_every_list_that_people_read_is_walked_to_its_end(town: Town) -> N
         names = {re.search(r"[?&](\w+)=[^&]*$", each)[1] for each in beginnings}
         assert len(beginnings) == len(names) == len(SIDE_BY_SIDE.get(path, "x")), (path, beginnings)
         assert names == SIDE_BY_SIDE.get(path, names)
+        narrowing = re.findall(r'<form [^>]*method="get" action="([^"#?]+)', first.text)
+        assert narrowing.count(address.partition("?")[0]) == FORMS.get(path, len(names)), (path, narrowing)
         for name, link in zip(
             sorted(names), sorted(beginnings, key=lambda each: each.rpartition("&")[2].rpartition("?")[2]), strict=True
         ):

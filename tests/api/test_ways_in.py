@@ -233,8 +233,29 @@ async def test_shifts_are_planned_and_taken_back(town: Town, manager: Person, pe
     answer = await person.send("/api/v1/check-ins", {"id": person.new_id(), "code": town.code()})
     assert answer.json()["data"]["arrival"] == "on_time"
     (shift,) = (await manager.get(desk(town, "/shifts"))).json()["shifts"]
-    other_kind = f"/shifts?service_kind_id={town.city.kinds['other']}"
-    assert (await manager.get(desk(town, other_kind))).json()["shifts"] == []
+    # Narrowed to a kind of service and to days, for programs and on the page; the one without a kind is the station's.
+    usual, other, here = (
+        town.city.station.service_kind_id,
+        town.city.kinds["other"],
+        f"/stations/{town.city.station.number}",
+    )
+    for query, found in (
+        ({"service_kind_id": usual}, 1),
+        ({"service_kind_id": other}, 0),
+        ({"since": "2026-03-02", "until": "2026-03-02"}, 1),
+        ({"since": "2026-03-03"}, 0),
+        ({"until": "2026-03-01"}, 0),
+    ):
+        asked = {name: str(value) for name, value in query.items()}
+        assert len((await manager.get(desk(town, "/shifts"), params=asked)).json()["shifts"]) == found, query
+        on_page = {name.replace("service_kind_id", "service"): value for name, value in asked.items()}
+        assert (await manager.get(here, params=on_page)).text.count("取消班次") == found, query
+    for id, found in ((shift["id"], 1), (manager.new_id(), 0)):
+        assert len((await manager.get(desk(town, f"/people?shift_id={id}"))).json()["people"]) == found
+        assert (await manager.get(f"{here}?shift={id}")).text.count("<h3>林*</h3>") == found
+    for query in ({"since": "x"}, {"since": "2026-03-02", "until": "2026-03-01"}):
+        assert problem(await manager.get(desk(town, "/shifts"), params=query)) == (422, "invalid")
+        assert (await manager.get(here, params=query)).status_code == 422
     assert (shift["people"], shift["capacity"], datetime.fromisoformat(shift["starts_at"])) == (1, 1, town.watch.now)
     answer = await manager.send(f"/api/v1/shifts/{shift['id']}/cancellation", {})
     assert answer.status_code == 201

@@ -1,10 +1,13 @@
 """Every list for programs comes in pages: what answers one takes `cursor` and `limit`, and answers `following`."""
 
+import re
+from pathlib import Path
 from typing import Any, get_origin
 
 import msgspec
 import pytest
 
+import api
 from api import downloads, rest
 from api.column_words import COLUMNS
 from api.pages.words import RULES
@@ -41,6 +44,20 @@ UNFILTERED = {
     "/api/v1/confirmations": "a to-do list of one person, who is done with it",
 }
 
+# Pages whose list nothing narrows, and why.
+PAGES_UNFILTERED = {
+    "volunteer/card.html": "a to-do list of one person, who is done with it",
+    "volunteer/helpers.html": "what others did for one member",
+    "clerk/counter.html": "what one counter handed over today",
+}
+TEMPLATES = Path(api.__file__).parent / "templates"
+# The pages that lead on to the rest of a list, by the one of the two macros for it.
+LEADING_ON = {
+    file.relative_to(TEMPLATES).as_posix(): text
+    for file in TEMPLATES.rglob("*.html")
+    if re.search(r"\{\{ (?:later|older_ones)\(", text := file.read_text(encoding="utf-8"))
+}
+
 
 def lists() -> dict[str, Any]:
     """The operations that answer something with a list in it, by path."""
@@ -68,8 +85,18 @@ def test_a_list_comes_in_pages_or_says_why_not(path: str) -> None:
     assert {"cursor_invalid", "invalid"} <= set(operation.refusals), path
 
 
+@pytest.mark.parametrize("template", sorted(LEADING_ON))
+def test_a_page_with_a_list_narrows_it_or_says_why_not(template: str) -> None:
+    narrows = re.search(r'<form[^>]* method="get"|\{\{ period_choice\(', LEADING_ON[template])
+    assert bool(narrows) != (template in PAGES_UNFILTERED), template
+    if narrows:
+        # What narrows the page narrows the file of its list too.
+        assert not re.search(r'\{\{ download\("[^"]*"(?: ~ \w+(?: ~ "[^"]*")?)?\)', LEADING_ON[template]), template
+
+
 def test_what_is_said_to_be_no_list_is_there() -> None:
     assert WHOLE.keys() <= lists().keys()
+    assert PAGES_UNFILTERED.keys() <= LEADING_ON.keys()
 
 
 def test_every_column_of_a_list_has_its_words() -> None:
