@@ -8,8 +8,10 @@ from litestar.params import FromPath
 
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, go, member
+from api.pages.station import decision_page, minutes_of
 from api.problems import Problem
 from api.state import bank_of
+from timebank.commands import Answer
 from timebank.corrections import Correct
 from timebank.inquiries import Decline
 
@@ -18,14 +20,14 @@ CHOICES = ("minutes", "whole")
 
 @post("/queue/{record_id:uuid}/correction", status_code=303)
 async def correct(request: AnyRequest, record_id: FromPath[UUID]) -> Response[Any]:
-    """Decide a record anew."""
+    """Decide a record anew. What is refused keeps what was entered."""
     session, bank, form = member(request), bank_of(request), await Form.of(request)
     choice = form.text("choice")
     if choice not in CHOICES:
         raise Problem("invalid", {"field": "choice", "reason": "unknown"})
-    minutes = form.integer("minutes", 0, 1440) if choice == "minutes" else None
+    minutes = minutes_of(form) if choice == "minutes" else None
     if choice == "minutes" and minutes is None:
-        raise Problem("minutes_invalid")
+        return await decision_page(request, record_id, refusal=Answer("minutes_invalid"))
     command = Correct(
         id=form.uuid("id"),
         actor_id=session.member_id,
@@ -34,7 +36,9 @@ async def correct(request: AnyRequest, record_id: FromPath[UUID]) -> Response[An
         reason=form.text("reason"),
         inquiry_id=as_uuid(form.text("inquiry_id")),
     )
-    await bank.commits.correct.submit(command)
+    refusal = await bank.commits.correct.submit(command)
+    if refusal.refused:
+        return await decision_page(request, record_id, refusal=refusal)
     return go(f"/queue/{record_id}", answer=command.id)
 
 
@@ -48,7 +52,9 @@ async def answer(request: AnyRequest, record_id: FromPath[UUID]) -> Response[Any
         inquiry_id=form.uuid("inquiry_id"),
         reason=form.text("reason"),
     )
-    await bank.commits.decline.submit(command)
+    refusal = await bank.commits.decline.submit(command)
+    if refusal.refused:
+        return await decision_page(request, record_id, refusal=refusal)
     return go(f"/queue/{record_id}", answer=command.id)
 
 

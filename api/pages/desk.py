@@ -14,7 +14,7 @@ from api.pages.words import hold_name
 from api.periods import period_of
 from api.problems import Problem
 from api.rest.operation import limit_of, text_query
-from api.sentences import sentence
+from api.sentences import sentence, status_of
 from api.state import bank_of
 from api.vouching import card_punch
 from timebank import activations, cards, catalogue, doors, kinds, members, overview, pins, presence, shifts
@@ -58,7 +58,7 @@ def told(request: AnyRequest, answer: Answer | None) -> Shown | None:
         return Shown(True, gettext("Not recorded"), sentence(answer.code, spoken.tag, answer.data))
     holds = [hold_name(spoken, code) for code in answer.data.get("holds", [])]
     if answer.code == "held":
-        return Shown(False, gettext("Kept for the manager"), ", ".join(holds))
+        return Shown(False, gettext("Kept for the manager"), ", ".join(holds), waits=True)
     if "minutes" not in answer.data:
         return Shown(False, gettext("Checked in"), ", ".join(holds))
     served = spoken.say(
@@ -171,7 +171,9 @@ async def enter(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     except (BankError, Problem) as error:
         title = speaker(request).gettext("Not recorded")
         return await desk_page(request, number, refused(request, error, title), status=422)
-    await bank.commits.enter.submit(command)
+    answer = await bank.commits.enter.submit(command)
+    if answer.refused:
+        return await desk_page(request, number, told(request, answer), status=status_of(answer.code))
     return go(f"/stations/{number}", answer=command.id)
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from litestar.datastructures import FormMultiDict, UploadFile
 
-from api.bodies import check_text
+from api.bodies import check_text, storable
 from api.pages.page import AnyRequest
 from api.problems import Problem
 
@@ -22,8 +22,15 @@ class Form:
 
     @classmethod
     async def of(cls, request: AnyRequest) -> "Form":
-        """The form that this request brings."""
-        return cls(await request.form())
+        """The form that this request brings; a page that refuses it shows it filled in as it came."""
+        form = cls(await request.form())
+        request.state.sent = {name: form.shown(name) for name in form.fields}
+        return form
+
+    def shown(self, name: str) -> list[str]:
+        """The values of a field that a page can show again: texts no longer than any field of ours."""
+        values = [value for value in self.fields.getall(name, []) if isinstance(value, str)]
+        return [storable(value) for value in values if len(value) <= LENGTH_LIMIT]
 
     def texts(self, name: str) -> list[str]:
         """Every value of a field, in order."""

@@ -80,7 +80,7 @@ async def see_identity(request: AnyRequest, number: FromPath[int]) -> Response[A
         words = sentence(problem.code, spoken.tag, problem.data)
         answer = Shown(True, spoken.gettext("Not done"), words)
         return await identity_page(request, number, answer, typed, status=problem.status)
-    answer = Shown(False, names.get(person.id, ""), spoken.gettext(DONE[state]))
+    answer = Shown(False, names.get(person.id, ""), spoken.gettext(DONE[state]), waits=state == "held")
     return await identity_page(request, number, answer, {})
 
 

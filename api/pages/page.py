@@ -17,6 +17,7 @@ from api.auth import visitor_of
 from api.language import OWN_NAMES, TAGS, Language, language, mark
 from api.pages.assets import build_digest
 from api.pages.environment import environment
+from api.pages.refilling import refilled
 from api.problems import Problem, locale_of
 from api.sentences import sentence
 from api.state import Bank, bank_of
@@ -93,6 +94,8 @@ class Shown(NamedTuple):
     refused: bool
     title: str
     words: str
+    waits: bool = False
+    """Done, and somebody has to look at it yet."""
 
 
 def speaker(request: AnyRequest) -> Language:
@@ -194,7 +197,10 @@ def ways(session: Session | None, spoken: Language) -> list[Way]:
 def show(
     request: AnyRequest, template: str, *, way: str = "", status: int = 200, camera: bool = False, **values: Any
 ) -> Response[str]:
-    """A page. `way` is the address of the place in the bar that it belongs to; `camera`, whether it reads codes."""
+    """A page. `way` is the address of the place in the bar that it belongs to; `camera`, whether it reads codes.
+
+    A page that refuses a form holds that form as it was sent.
+    """
     if camera:
         values["hosts"] = own_hosts(bank_of(request).settings)
     text = (
@@ -202,6 +208,9 @@ def show(
         .get_template(template)
         .render(page=frame(request, way), **values)
     )
+    sent = request.state.get("sent")
+    if sent and status >= 400:
+        text = refilled(text, request.scope["path"], sent)
     headers = {content_policy.HEADER: content_policy.WITH_CAMERA} if camera else None
     return Response(text, status_code=status, media_type=MediaType.HTML, headers=headers)
 

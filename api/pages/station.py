@@ -259,11 +259,10 @@ async def decision_page(
     request: AnyRequest,
     record_id: UUID,
     *,
-    command: Verify | None = None,
     refusal: Answer | None = None,
     earlier_id: UUID | None = None,
 ) -> Response[Any]:
-    """The record, with what was entered and why it was refused, or what became of the command of `earlier_id`."""
+    """The record, with why a decision was refused, or what became of the command of `earlier_id`."""
     session, bank, now = member(request), bank_of(request), bank_of(request).clock()
     spoken = speaker(request)
     async with bank.engine.begin() as connection:
@@ -293,9 +292,7 @@ async def decision_page(
         names=names,
         answer=shown(request, answered, spoken.gettext("Not decided"), spoken.gettext("Decided")),
         verdicts=[(verdict, spoken.gettext(words)) for verdict, words in VERDICTS.items()],
-        verdict=command.verdict if command else usual,
-        minutes="" if command is None or command.minutes is None else command.minutes,
-        reason=command.reason or "" if command else "",
+        verdict=usual,
         fault=FAULTS.get(refusal.code) if refusal else None,
         id=uuid7(now),
         answer_id=uuid7(now),
@@ -319,7 +316,7 @@ async def decided(request: AnyRequest, record_id: FromPath[UUID]) -> Response[An
     )
     answer = await bank.commits.verify.submit(command)
     if answer.refused:
-        return await decision_page(request, record_id, command=command, refusal=answer)
+        return await decision_page(request, record_id, refusal=answer)
     return go("/queue", answer=id)
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from api.language import COOKIE
+from tests.api.filled import lost
 from tests.api.people import Person, Town
 
 PAGES = (
@@ -25,6 +26,11 @@ PAGES = (
     "/admin/kinds",
     "/admin/funds",
     "/admin/funds/{fund}",
+    "/admin/identities",
+    "/admin/policy/new",
+    "/admin/rewards/new",
+    "/admin/imports",
+    "/admin/webhooks",
     "/admin/trail",
     "/more",
 )
@@ -68,6 +74,8 @@ async def test_every_page_opens(town: Town, admin: Person, language: str) -> Non
         answer = await admin.get(page.format(**ids))
         assert answer.status_code == 200, (page, answer.text)
         assert "<h1>" in answer.text
+        # What a form is sent with stands in it again when it is refused.
+        assert not list(lost(answer.text)), page
 
 
 async def test_an_auditor_sees_forms_nowhere(town: Town) -> None:
