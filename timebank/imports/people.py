@@ -7,7 +7,8 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import cast, column, func, select, true
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import cards, members, regions, texts, vault
@@ -17,6 +18,9 @@ from timebank.imports.places import find_regions, only
 from timebank.members import GONE, NAME_LIMIT
 from timebank.rows import binary, insert_rows
 from timebank.tables import card, member
+
+# So many members of one name are too many to know which is meant.
+AMBIGUOUS = 2
 
 
 async def settle_members(connection: AsyncConnection, run: Import, rows: Sequence[Row], now: datetime) -> list[Outcome]:
@@ -111,27 +115,30 @@ class People:
 
 
 async def find_people(connection: AsyncConnection, run: Import, rows: Sequence[Row]) -> People:
-    """The members of these rows, who are not gone."""
+    """The members of these rows, who are not gone.
+
+    A number names one member. A name may be that of thousands in a city, so it is asked for only where it is all that a
+    row says, and of its members two are enough to know that it names nobody.
+    """
     phones, names = set(), set()
     for row in rows:
-        names.add(members.name_index(run.keys, row.values["name"]))
         try:
             if phone := row.values.get("phone"):
                 phones.add(run.phone_index(phone))
+            else:
+                names.add(members.name_index(run.keys, row.values["name"]))
         except BankError:
             # Said of the row itself, when it is asked whom it is about.
             continue
-    columns = (member.c.book_id, member.c.id, member.c.phone_index, member.c.name_index, member.c.household_id)
-    query = select(*columns).where(
-        member.c.book_id == run.book_id,
-        member.c.state.not_in(GONE),
-        member.c.phone_index.in_(phones) | member.c.name_index.in_(names),
-    )
-    found = (await connection.execute(query)).all()
+    columns = (member.c.id, member.c.phone_index, member.c.name_index, member.c.household_id)
+    query = select(*columns).where(member.c.book_id == run.book_id, member.c.state.not_in(GONE))
+    by_phone = await connection.execute(query.where(member.c.phone_index.in_(phones)))
+    named = func.unnest(cast(list(names), ARRAY(BYTEA))).table_valued(column("name_index", BYTEA)).render_derived()
+    two = query.where(member.c.name_index == named.c.name_index).limit(AMBIGUOUS).lateral()
     by_name: dict[bytes, list[Any]] = {}
-    for each in found:
+    for each in await connection.execute(select(two).select_from(named.join(two, true()))):
         by_name.setdefault(each.name_index, []).append(each)
-    return People({each.phone_index: each for each in found if each.phone_index}, by_name)
+    return People({each.phone_index: each for each in by_phone}, by_name)
 
 
 async def settle_cards(connection: AsyncConnection, run: Import, rows: Sequence[Row], now: datetime) -> list[Outcome]:
