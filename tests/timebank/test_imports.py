@@ -319,17 +319,20 @@ async def test_an_import_that_stops_is_gone_on_with(desk: Desk, monkeypatch: pyt
     assert (await desk.bring("members", path)).count(SAME) == 1200
 
 
-async def test_two_that_import_the_same_at_once_do_it_once(desk: Desk) -> None:
+@pytest.mark.parametrize("names", [("same", "same"), ("first", "second")], ids=["one-file", "two-files"])
+async def test_two_that_import_the_same_at_once_do_it_once(desk: Desk, names: tuple[str, str]) -> None:
     rows = [["姓名"], *([f"人{number}"] for number in range(300))]
     before = await desk.count(member)
-    path = text_file(desk.place / "same.csv", rows)
 
-    async def one() -> Tally:
+    async def one(name: str) -> Tally:
+        path = text_file(desk.place / f"{name}.csv", [[name], *rows])
         run = runs.new_run(desk.city.book_id, "members", desk.city.keys, source="a", actor_id=None, now=NOW)
         return await runs.carry_out(desk.engine, run, runs.plan(path, "members"), lambda: NOW)
 
-    first, second = await asyncio.gather(one(), one())
+    first, second = await asyncio.gather(*map(one, names))
     assert sorted([first.counts["added"], second.counts["added"]]) == [0, 300]
+    # What another one adds meanwhile is none of its own.
+    assert first.before == second.before == 0
     assert await desk.count(member) == before + 300
 
 

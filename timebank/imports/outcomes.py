@@ -51,8 +51,6 @@ class Import:
     dry: bool = False
     station_id: UUID | None = None
     fund_id: UUID | None = None
-    alone: bool = False
-    """Whether no other process imports: what is said to be running was cut off, then."""
     resumed: set[UUID] = field(default_factory=set)
     """Imports of the same file that were cut off, which this one goes on with."""
     known: dict[str, Any] = field(default_factory=dict)

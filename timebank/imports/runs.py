@@ -10,9 +10,9 @@ import hashlib
 import hmac
 import itertools
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,8 @@ T = TypeVar("T")
 Settle = Callable[[AsyncConnection, Import, Sequence[Row], datetime], Awaitable[list[Outcome]]]
 
 BATCH_ROWS = 500
+# How often somebody who waits for the end of another import of the same file asks.
+WAIT_SECONDS = 0.2
 SETTLE: dict[str, Settle] = {
     "regions": places.settle_regions,
     "stations": places.settle_stations,
@@ -107,13 +109,30 @@ def digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-async def begin(connection: AsyncConnection, run: Import, planned: Plan, now: datetime) -> None:
+@asynccontextmanager
+async def alone(engine: AsyncEngine, run: Import, file_digest: bytes) -> AsyncIterator[None]:
+    """Wait until nobody else imports this file; until the end nobody does. The lock is a connection's, and goes with a
+    process that is killed."""
+    named = hashlib.sha256(b"%d %s %s" % (run.book_id, run.kind.encode(), file_digest)).digest()
+    lock = int.from_bytes(named[:8], signed=True)
+    async with engine.connect() as plain:
+        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        while True:
+            if await connection.scalar(select(func.pg_try_advisory_lock(lock))):
+                break
+            await asyncio.sleep(WAIT_SECONDS)
+        try:
+            yield
+        finally:
+            await connection.execute(select(func.pg_advisory_unlock(lock)))
+
+
+async def begin(connection: AsyncConnection, run: Import, planned: Plan, file_digest: bytes, now: datetime) -> None:
     """Write that an import starts. Only whoever administers the whole book imports; hours and points somebody vouches
     for under their own name. Errors: `role_not_allowed`."""
     await kinds.require_keeper(connection, run.book_id, run.actor_id, now)
     if run.actor_id is None and run.kind in VOUCHED:
         raise NotAllowed()
-    file_digest = digest(planned.path)
     run.resumed |= await cut_off(connection, run, file_digest)
     if run.dry:
         return
@@ -134,14 +153,15 @@ async def begin(connection: AsyncConnection, run: Import, planned: Plan, now: da
 
 
 async def cut_off(connection: AsyncConnection, run: Import, file_digest: bytes) -> set[UUID]:
-    """The imports of the same file that did not get to its end, since the last one that did."""
+    """The imports of the same file that did not get to its end, since the last one that did.
+
+    Whoever asks is `alone` with the file: what is said to be running of it was killed."""
     same = and_(
         import_run.c.book_id == run.book_id, import_run.c.kind == run.kind, import_run.c.file_digest == file_digest
     )
     last = select(func.max(import_run.c.started_at)).where(same, import_run.c.state == "done").scalar_subquery()
-    states = ("stopped", "running") if run.alone else ("stopped",)
     query = select(import_run.c.id).where(
-        same, import_run.c.state.in_(states), or_(last.is_(None), import_run.c.started_at > last)
+        same, import_run.c.state.in_(("stopped", "running")), or_(last.is_(None), import_run.c.started_at > last)
     )
     return set(await connection.scalars(query))
 
@@ -184,33 +204,43 @@ async def carry_out(
 ) -> Tally:
     """Import a file from its beginning; what earlier imports settled is passed over. `hear` is told of each batch.
 
-    A dry run finds the same and changes nothing.
+    A dry run finds the same and changes nothing. Where somebody imports the same file, they are waited for.
     """
-    tally = Tally()
-    async with engine.begin() as connection:
-        await begin(connection, run, planned, clock())
-    state = "stopped"
-    try:
-        async with aclosing(batches(planned)) as found:
-            seen: Counter[bytes] = Counter()
-            async for reads in found:
-                async with engine.connect() as connection:
-                    outcomes = await settle(connection, run, reads, seen, clock())
-                    tally.counts.update(each.state for each in outcomes)
-                    tally.before += sum(each.before for each in outcomes)
-                    tally.row = reads[-1].number
-                    if run.dry:
-                        await connection.rollback()
-                    else:
-                        await count(connection, run, tally)
-                        await connection.commit()
-                if (heard := hear(outcomes, tally)) is not None:
-                    await heard
-        state = "done"
-    finally:
+    file_digest = digest(planned.path)
+    async with alone(engine, run, file_digest):
         async with engine.begin() as connection:
-            await end(connection, run, tally, state, clock())
+            await begin(connection, run, planned, file_digest, clock())
+        tally, state = Tally(), "stopped"
+        try:
+            async with aclosing(settled(engine, run, planned, tally, clock)) as batch:
+                async for outcomes in batch:
+                    if (heard := hear(outcomes, tally)) is not None:
+                        await heard
+            state = "done"
+        finally:
+            async with engine.begin() as connection:
+                await end(connection, run, tally, state, clock())
     return tally
+
+
+async def settled(
+    engine: AsyncEngine, run: Import, planned: Plan, tally: Tally, clock: Clock
+) -> AsyncGenerator[list[Outcome]]:
+    """Settle batch after batch, each in a transaction of its own, and count in `tally`."""
+    seen: Counter[bytes] = Counter()
+    async with aclosing(batches(planned)) as found:
+        async for reads in found:
+            async with engine.connect() as connection:
+                outcomes = await settle(connection, run, reads, seen, clock())
+                tally.counts.update(each.state for each in outcomes)
+                tally.before += sum(each.before for each in outcomes)
+                tally.row = reads[-1].number
+                if run.dry:
+                    await connection.rollback()
+                else:
+                    await count(connection, run, tally)
+                    await connection.commit()
+            yield outcomes
 
 
 async def batches(planned: Plan) -> AsyncGenerator[list[Read]]:

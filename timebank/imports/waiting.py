@@ -82,8 +82,6 @@ async def tell(engine: AsyncEngine, book_id: int, keys: Keys, place: Path, row: 
         dry=row.state == "trying",
         station_id=row.station_id,
         fund_id=row.fund_id,
-        # Whoever imports what was handed in holds a lock.
-        alone=True,
     )
     with new_report(place, row.id) as out:
         write = csv.writer(out).writerow
