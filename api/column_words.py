@@ -9,6 +9,7 @@ COLUMNS = {
     "action": mark("What was done"),
     "active": mark("In use"),
     "actor_id": mark("Done by (member number)"),
+    "actor_name": mark("Done by"),
     "address": mark("Address"),
     "after": mark("Afterwards"),
     "amount": mark("Amount"),

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import access, cards, desk, guardians, members, membership, policy, readings, sessions, trail
@@ -317,19 +317,42 @@ async def deeds(
     book_id: int,
     member_id: UUID,
     *,
+    actor_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     before: Cursor | None = None,
     limit: int = 20,
 ) -> Page:
-    """What others did for a member, the latest first: `at`, `actor_id`, `action`, `after`."""
-    query: Select[Any] = select(
-        audit_entry.c.id, audit_entry.c.at, audit_entry.c.actor_id, audit_entry.c.action, audit_entry.c.after
-    ).where(
+    """What others did for a member, the latest first: `id`, `at`, `actor_id`, `action`.
+
+    `actor_id` leaves only what one of them did, `since` and `until` what was done from then on and before.
+    """
+    query: Select[Any] = select(audit_entry.c.id, audit_entry.c.at, audit_entry.c.actor_id, audit_entry.c.action).where(
+        *for_member(book_id, member_id)
+    )
+    if actor_id is not None:
+        query = query.where(audit_entry.c.actor_id == actor_id)
+    if since is not None:
+        query = query.where(audit_entry.c.at >= since)
+    if until is not None:
+        query = query.where(audit_entry.c.at < until)
+    return await falling(connection, query, audit_entry.c.at, audit_entry.c.id, before, limit)
+
+
+async def who_did(connection: AsyncConnection, book_id: int, member_id: UUID) -> Sequence[UUID]:
+    """Who ever did something for a member: whoever stands in `deeds`."""
+    query = select(audit_entry.c.actor_id).distinct().where(*for_member(book_id, member_id))
+    return (await connection.scalars(query.order_by(audit_entry.c.actor_id))).all()
+
+
+def for_member(book_id: int, member_id: UUID) -> Sequence[ColumnElement[bool]]:
+    """The conditions that an entry of the trail says what another one did for a member."""
+    return (
         audit_entry.c.book_id == book_id,
         audit_entry.c.subject_id == member_id,
         audit_entry.c.action.in_(DEEDS),
         audit_entry.c.actor_id != member_id,
     )
-    return await falling(connection, query, audit_entry.c.at, audit_entry.c.id, before, limit)
 
 
 async def write(

@@ -29,6 +29,7 @@ PROGRAMS: dict[str, Access] = {
     "POST /api/v1/me/children": MEMBERS,
     "POST /api/v1/me/children/{child_id}/sessions": MEMBERS,
     "GET /api/v1/me/helpers": MEMBERS,
+    "GET /api/v1/me/helpers/deeds": MEMBERS,
     "POST /api/v1/me/helpers": MEMBERS,
     "POST /api/v1/me/helpers/{helping_id}/end": MEMBERS,
     "POST /api/v1/me/helpers/{helping_id}/sessions": MEMBERS,

@@ -2,6 +2,7 @@
 
 from datetime import datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -12,8 +13,10 @@ from api.auth import sign_in_with
 from api.bodies import complaint
 from api.language import mark
 from api.pages.forms import Form
+from api.pages.office import as_id, query_of
 from api.pages.page import AnyRequest, Shown, go, member, show, speaker
 from api.pages.trail_words import ACTIONS
+from api.periods import period_of
 from api.problems import Problem
 from api.rest import helpers as deeds
 from api.rest.deeds import carry_out
@@ -42,15 +45,24 @@ async def my_helpers(request: AnyRequest) -> Response[Any]:
 async def helpers_page(request: AnyRequest, answer: Shown | None, *, status: int = 200) -> Response[Any]:
     """Who helps, whom one helps, and what was done."""
     session, bank, spoken = member(request), bank_of(request), speaker(request)
-    now, begun = bank.clock(), text_query(request, "before")
+    now, begun, chosen = bank.clock(), text_query(request, "before"), query_of(request, "by", "since", "until")
+    since, until = period_of(chosen.get("since"), chosen.get("until")).moments(spoken.zone)
     async with bank.engine.connect() as connection:
         rows = await helpers.of(connection, bank.book_id, session.member_id, now)
         at_home = await helpers.household(connection, bank.book_id, session.member_id)
         done = await helpers.deeds(
-            connection, bank.book_id, session.member_id, before=Cursor.read(begun), limit=limit_of(request)
+            connection,
+            bank.book_id,
+            session.member_id,
+            actor_id=as_id(chosen.get("by")),
+            since=since,
+            until=until,
+            before=Cursor.read(begun),
+            limit=limit_of(request),
         )
-        ids = {row.member_id for row in rows} | {row.helper_id for row in rows} | {each.actor_id for each in done.rows}
-        names = await members.names(connection, bank.book_id, bank.keys, {*ids, *at_home} - {None})
+        doers = await helpers.who_did(connection, bank.book_id, session.member_id)
+        ids = {row.member_id for row in rows} | {row.helper_id for row in rows}
+        names = await members.names(connection, bank.book_id, bank.keys, {*ids, *at_home, *doers})
     return show(
         request,
         "volunteer/helpers.html",
@@ -64,7 +76,9 @@ async def helpers_page(request: AnyRequest, answer: Shown | None, *, status: int
         at_home=at_home,
         now=now,
         done=[(each, spoken.gettext(ACTIONS[each.action])) for each in done.rows],
-        older=f"{WAY}?before={done.following}#done" if done.following else None,
+        doers=doers,
+        chosen=chosen,
+        older=f"{WAY}?{urlencode({**chosen, 'before': done.following})}#done" if done.following else None,
         newest=begun is None,
         limits={"points": policy.HELPER_DAY_POINTS, "days": policy.HELPING_DAYS},
         first=spoken.to_day(now).isoformat(),

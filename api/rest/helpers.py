@@ -8,6 +8,7 @@ from litestar import Response
 from litestar.params import FromPath
 
 from api.auth import member_of, visitor_of
+from api.periods import period_of
 from api.problems import Problem
 from api.rest.checkins import Code, Digits
 from api.rest.deeds import Doing, doing
@@ -17,14 +18,21 @@ from api.rest.operation import (
     AnyRequest,
     Body,
     Done,
+    ListPage,
     Moment,
     Operation,
     ShortText,
     body_of,
     command_id,
+    cursor_of,
+    following,
     give,
+    id_query,
+    limit_of,
     moment,
     reading,
+    shaped,
+    text_query,
     writing,
 )
 from api.rest.sessions import SignedIn, signed_in
@@ -90,6 +98,23 @@ class Helpers(Answered, frozen=True):
     helpers: list[Helping]
 
 
+class DoneForMe(Answered, frozen=True):
+    """Something that somebody did for the sender: a helper, or whoever assigned one."""
+
+    id: UUID
+    at: datetime
+    actor_id: UUID
+    actor_name: str | None
+    """null: somebody who was erased."""
+    action: str
+
+
+class DeedsForMe(ListPage, frozen=True):
+    """One page of what others did for the sender, the latest first."""
+
+    deeds: list[DoneForMe]
+
+
 @reading("/me/helpers", Operation(Helpers))
 async def my_helpers(request: AnyRequest) -> Response[Any]:
     """Who acts for whoever is signed in, and for whom they act."""
@@ -112,6 +137,34 @@ async def my_helpers(request: AnyRequest) -> Response[Any]:
         for row in rows
     ]
     return give(Helpers(helpers=found))
+
+
+@reading(
+    "/me/helpers/deeds",
+    Operation(
+        DeedsForMe,
+        refusals=("cursor_invalid", "invalid"),
+        query=("actor_id", "since:day", "until:day", "cursor", "limit"),
+    ),
+)
+async def deeds_for_me(request: AnyRequest) -> Response[Any]:
+    """What others did for whoever is signed in."""
+    bank, period = bank_of(request), period_of(text_query(request, "since"), text_query(request, "until"))
+    since, until = period.moments(bank.settings.time_zone)
+    async with bank.engine.connect() as connection:
+        page = await helpers.deeds(
+            connection,
+            bank.book_id,
+            member_of(request).member_id,
+            actor_id=id_query(request, "actor_id"),
+            since=since,
+            until=until,
+            before=cursor_of(request),
+            limit=limit_of(request),
+        )
+        names = await members.names(connection, bank.book_id, bank.keys, {row.actor_id for row in page.rows})
+    found = [shaped(row, DoneForMe, actor_name=names.get(row.actor_id)) for row in page.rows]
+    return give(DeedsForMe(deeds=found, following=following(page.following)))
 
 
 @doing("/me/helpers", NewHelper, refusals=GRANTING)
@@ -244,4 +297,12 @@ async def assigned(
     )
 
 
-handlers = [my_helpers, grant_helper.route, end_helper.route, act_for_member, stop_acting, assign_helper]
+handlers = [
+    my_helpers,
+    deeds_for_me,
+    grant_helper.route,
+    end_helper.route,
+    act_for_member,
+    stop_acting,
+    assign_helper,
+]

@@ -11,6 +11,7 @@ from tests.api.people import Person, Town, problem
 from tests.api.test_routes import code_of, knock
 from tests.earning import verified
 
+DEEDS = "/api/v1/me/helpers/deeds"
 BAR = "您正在为 云奶奶 代办"
 
 
@@ -69,6 +70,26 @@ async def test_a_helper_acts_and_stops(town: Town, elder: Person) -> None:
     done = (await elder.get("/helpers")).text
     for words in ("林邻居", "代成员兑换", "代成员取消兑换", "代成员询问记录", "代办人开始为成员代办"):
         assert words in done, words
+    # For programs too; both narrowed to who it was, and to days.
+    deeds = (await elder.get(DEEDS)).json()["deeds"]
+    made = ["helping.act", "inquiry.ask", "redemption.cancel", "redemption.make"]
+    assert sorted(deed["action"] for deed in deeds) == made
+    assert {(deed["actor_id"], deed["actor_name"]) for deed in deeds} == {(str(helper.member_id), "林邻居")}
+    today, tomorrow = (f"{town.watch.now + timedelta(hours=8, days=days):%Y-%m-%d}" for days in (0, 1))
+    for query, found in (
+        ({"actor_id": str(helper.member_id), "since": today, "until": today}, deeds),
+        ({"actor_id": str(elder.member_id)}, []),
+        ({"since": tomorrow}, []),
+        ({"until": "2020-01-01"}, []),
+    ):
+        assert (await elder.get(DEEDS, params=query)).json()["deeds"] == found, query
+        on_page = {name.replace("actor_id", "by"): value for name, value in query.items()}
+        page = (await elder.get("/helpers", params=on_page)).text
+        assert ("代成员询问记录" in page, "没有找到" in page) == (bool(found), not found), query
+    (older,) = re.findall(r'rel="next" href="([^"]+)"', (await elder.get(f"/helpers?since={today}&limit=1")).text)
+    assert older.startswith(f"/helpers?since={today}&amp;before=")
+    assert problem(await elder.get(DEEDS, params={"since": "x"})) == (422, "invalid")
+    assert (await elder.get("/helpers?since=x")).status_code == 422
     assert "林邻居" in (await elder.get("/privacy")).text
 
     # One tap, and a second one changes nothing.

@@ -47,7 +47,6 @@ UNFILTERED = {
 # Pages whose list nothing narrows, and why.
 PAGES_UNFILTERED = {
     "volunteer/card.html": "a to-do list of one person, who is done with it",
-    "volunteer/helpers.html": "what others did for one member",
     "clerk/counter.html": "what one counter handed over today",
 }
 TEMPLATES = Path(api.__file__).parent / "templates"
