@@ -92,6 +92,11 @@ SENTENCES: dict[str, Sentence] = {
         "未满 18 周岁须由监护人代为加入：请监护人登录后在“我的个人信息”中添加。",
         "Who is under 18 is joined by a guardian: a member adds the child on the page My data.",
     ),
+    "guardian_answers": Sentence(
+        403,
+        "未满 14 周岁的，由监护人代为同意：请监护人登录后在“我的个人信息”中代办。",
+        "Who is under 14 does not agree alone: the guardian signs in, goes on as the child, and agrees.",
+    ),
     "consent_withdrawn": Sentence(
         403,
         "您已撤回“志愿服务记录”的同意，请先在“我的个人信息”中重新同意。",

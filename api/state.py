@@ -12,7 +12,7 @@ from api.honouring import Rolls
 from api.recognition import Recognition
 from api.tending import Tending
 from api.watching import Watching
-from timebank import erasure_list, gateways, identities, issuers, membership, retention, sms
+from timebank import erasure_list, gateways, identities, issuers, membership, minors, retention, sms
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.commit import LANES, VERBS, Commits
 from timebank.database import create_engine
@@ -83,6 +83,7 @@ class Bank:
         more = {
             "index_names": membership.indexing(keys),
             "forget_phones": retention.forgetting(settings.phone_months),
+            "close_over": minors.closing(keys),
             "drop_past_uploads": uploads.dropping(uploads.directory(settings.data)),
             "note_erasures": erasure_list.noting(settings.data / erasure_list.NAME),
         }

@@ -48,18 +48,19 @@ HOME_COUNTRY = "CN"
 GONE = ("erased", "merged")
 
 
-# What is deleted with a person, beside the fields of the member: ways in, and what was seen at a desk.
-FORGOTTEN = (
+# What lets somebody in beside the password, or begins to.
+WAYS_IN = (
     pin,
     activation,
     passkey,
     passkey_challenge,
     outside_account,
     outside_errand,
-    identity_check,
     read_token,
     shift_feed,
 )
+# What is deleted with a person, beside the fields of the member: ways in, and what was seen at a desk.
+FORGOTTEN = (*WAYS_IN, identity_check)
 
 
 class PhoneTaken(BankError):

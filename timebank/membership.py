@@ -15,7 +15,7 @@ from timebank.cursors import Cursor, Page, falling
 from timebank.errors import Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
-from timebank.tables import member, outside_account, passkey, region, shift_feed
+from timebank.tables import helping, member, region
 
 ROLES = ("admin",)
 STATES = ("active", "suspended", "erased", "merged")
@@ -281,7 +281,7 @@ async def forget_password(
     row = await locked(connection, book_id, member_id, actor_id, now)
     if row.phone_index is None:
         raise Invalid(field="phone", reason="missing")
-    await close_ways_in(connection, book_id, member_id)
+    await close_ways_in(connection, book_id, member_id, now)
     await trail.write(
         connection,
         book_id,
@@ -295,16 +295,30 @@ async def forget_password(
     )
 
 
-async def close_ways_in(connection: AsyncConnection, book_id: int, member_id: UUID) -> None:
-    """Take a member's password, passkeys, linked accounts and address of a calendar away, and end every session:
-    whoever took the account over may have made one."""
+async def close_ways_in(connection: AsyncConnection, book_id: int, member_id: UUID, now: datetime) -> None:
+    """Take away whatever a member gets in by, or somebody else who took the account over: password, code on paper,
+    passkeys, linked accounts, PIN, the address of a calendar, tokens that read, and helpers named on the member's own
+    page; and end every session.
+
+    The printed card stays: alone it signs nobody in, and whoever scans one sees who holds it out.
+    """
     await connection.execute(
         update(member)
         .where(member.c.book_id == book_id, member.c.id == member_id)
         .values(password_hash=None, version=member.c.version + 1)
     )
-    for table in (passkey, outside_account, shift_feed):
+    for table in members.WAYS_IN:
         await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == member_id))
+    await connection.execute(
+        update(helping)
+        .where(
+            helping.c.book_id == book_id,
+            helping.c.member_id == member_id,
+            helping.c.vouched == "self",
+            helping.c.ended_at.is_(None),
+        )
+        .values(ended_at=now, ended_by=member_id)
+    )
     await members.end_sessions(connection, book_id, member_id)
 
 

@@ -5,6 +5,7 @@ guardian's household, so neither verifies the other's hours; nobody else helps t
 stand on no roll of honour.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from typing import Any
@@ -15,9 +16,22 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import guardians, joining, members, membership, purses, trail, vault
-from timebank.errors import Invalid, NotAllowed
+from timebank.errors import BankError, Invalid, NotAllowed
 from timebank.keys import Keys
 from timebank.tables import guardian, helping, member, role_grant
+
+# From this birthday on somebody agrees to what is kept of them alone.
+AGREEING_YEARS = 14
+# What is encrypted and says where codes are sent.
+ADDRESSES = ("phone", "mail")
+# How many a job takes at a time.
+OVER_BATCH = 100
+
+
+class GuardianAnswers(BankError):
+    """Who is under 14 does not agree to anything alone."""
+
+    code = "guardian_answers"
 
 
 async def record(
@@ -34,13 +48,19 @@ async def record(
     """Keep when a member was born and, of who is under 18, who their guardian is, in place of an earlier one.
 
     Without a guardian, the one they have stays. Of who is of age, every guardian's time ends. While it lasted, one
-    could give the member a password, a phone and a mail address: where a guardian's time ends here, these go with it.
+    could give the member a password, a phone, a mail address and a PIN: where a guardian's time ends here, these go
+    with it (see `close_over` for where it ends by itself).
 
     Errors: `not_found` (the member, or the guardian, outside the branch or gone), `role_not_allowed` (see
     `access.require_over`; nobody makes themselves a guardian), `invalid` (born, reason `range`, or `has_role`;
     guardian_id, reason `missing` of a minor, `of_age` of who is none, `same`, `under_age`, `not_active`, or `range`
     after a dozen children).
     """
+    # Both locked, in one order: two who make the same member a guardian wait for each other, and what is counted stays.
+    both = select(member.c.id).where(
+        member.c.book_id == book_id, member.c.id.in_({member_id, guardian_id or member_id})
+    )
+    await connection.execute(both.order_by(member.c.id).with_for_update())
     row = await membership.locked(connection, book_id, member_id, actor_id, now)
     zone = await purses.time_zone(connection, book_id)
     today = now.astimezone(zone).date()
@@ -68,9 +88,9 @@ async def record(
     changed: dict[str, Any] = {"born": born.isoformat()}
     values: dict[str, Any] = {"household_id": household_id}
     if not set(known) <= set(chosen):
-        changed |= {name: None for name in ("phone", "mail") if old.get(name)}
+        changed |= {name: None for name in ADDRESSES if old.get(name)}
         values["phone_index"] = None
-        await membership.close_ways_in(connection, book_id, member_id)
+        await membership.close_ways_in(connection, book_id, member_id, now)
     await connection.execute(
         update(member)
         .where(member.c.book_id == book_id, member.c.id == member_id)
@@ -89,6 +109,81 @@ async def record(
         personal=vault.seal_beside(keys, row, trail.PURPOSE, sealed),
         now=now,
     )
+
+
+def closing(keys: Keys) -> Callable[[AsyncConnection, int, datetime], Awaitable[int]]:
+    """The job that `close_over` is."""
+
+    async def job(connection: AsyncConnection, book_id: int, now: datetime) -> int:
+        return await close_over(connection, book_id, keys, now)
+
+    return job
+
+
+async def close_over(
+    connection: AsyncConnection, book_id: int, keys: Keys, now: datetime, limit: int = OVER_BATCH
+) -> int:
+    """Close the ways in of members whose guardian's time is over because they are of age; answers how many.
+
+    Whoever acted for them could have left one. They show their papers, and an administrator enters their number.
+    """
+    over = (guardian.c.book_id == book_id, guardian.c.until <= now, guardian.c.closed_at.is_(None))
+    children = select(guardian.c.child_id).where(*over).order_by(guardian.c.until).limit(limit)
+    # The member first, as everywhere; whom another process has in hand is left to it.
+    query = select(member).where(member.c.book_id == book_id, member.c.id.in_(children)).order_by(member.c.id)
+    rows = (await connection.execute(query.with_for_update(skip_locked=True))).all()
+    for row in rows:
+        closed = await connection.execute(
+            update(guardian).where(*over, guardian.c.child_id == row.id).values(closed_at=now)
+        )
+        if closed.rowcount and row.state not in members.GONE:
+            await close(connection, book_id, keys, row, now)
+    return len(rows)
+
+
+async def close(connection: AsyncConnection, book_id: int, keys: Keys, row: Row[Any], now: datetime) -> None:
+    """Close the ways in of a member whose row is locked: what signs them in, and where codes are sent."""
+    old = vault.unseal(keys, row) or {}
+    gone = {name: old[name] for name in ADDRESSES if old.get(name)}
+    await membership.close_ways_in(connection, book_id, row.id, now)
+    await connection.execute(
+        update(member)
+        .where(member.c.book_id == book_id, member.c.id == row.id)
+        .values(phone_index=None, personal=vault.reseal(keys, row, {**old, **dict.fromkeys(gone)}))
+    )
+    sealed = {"before": gone, "after": dict.fromkeys(gone)}
+    await trail.write(
+        connection,
+        book_id,
+        actor_id=None,
+        action="guardian.over",
+        subject_kind="member",
+        subject_id=row.id,
+        personal=vault.seal_beside(keys, row, trail.PURPOSE, sealed) if gone else None,
+        now=now,
+    )
+
+
+async def require_own_yes(
+    connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, now: datetime
+) -> None:
+    """Raise `guardian_answers` for who is under 14 and agrees to something alone: a guardian does it for them.
+
+    Source: Personal Information Protection Law, article 31. To say no takes nobody.
+    """
+    if await needs_guardian_to_agree(connection, book_id, keys, member_id, now):
+        raise GuardianAnswers()
+
+
+async def needs_guardian_to_agree(
+    connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, now: datetime
+) -> bool:
+    """Whether a member is under 14, as far as their day of birth is known."""
+    born = (await members.personal(connection, book_id, keys, member_id) or {}).get("born")
+    if not born:
+        return False
+    today = now.astimezone(await purses.time_zone(connection, book_id)).date()
+    return joining.birthday(date.fromisoformat(born), AGREEING_YEARS) > today
 
 
 def said(id: UUID | None) -> str | None:
@@ -158,14 +253,17 @@ async def let_act(
     await connection.execute(
         update(guardian)
         .where(guardian.c.book_id == book_id, guardian.c.child_id == member_id, guardian.c.until > now)
-        .values(until=now)
+        # What they could have left is closed with it, see `record`.
+        .values(until=now, closed_at=now)
     )
     for each in chosen:
         row = {"book_id": book_id, "child_id": member_id, "guardian_id": each, "since": now, "until": until}
         await connection.execute(
             insert(guardian)
             .values(**row)
-            .on_conflict_do_update(index_elements=["book_id", "child_id", "guardian_id"], set_={"until": until})
+            .on_conflict_do_update(
+                index_elements=["book_id", "child_id", "guardian_id"], set_={"until": until, "closed_at": None}
+            )
         )
 
 

@@ -35,6 +35,7 @@ from timebank import (
     identities,
     joining,
     members,
+    minors,
     own,
     own_data,
     read_tokens,
@@ -111,6 +112,9 @@ async def privacy_page(
             limit=LOOKS_SHOWN,
         )
         names = await members.names(connection, bank.book_id, bank.keys, {look.reader_id for look in looks.rows})
+        guardian_agrees = session.guardian_id is None and await minors.needs_guardian_to_agree(
+            connection, bank.book_id, bank.keys, session.member_id, bank.clock()
+        )
     born, why = (person or {}).get("born"), None
     for each in standing:
         if each.text.purpose == consents.HONOUR and each.agreed and each.at:
@@ -134,6 +138,7 @@ async def privacy_page(
         born=date.fromisoformat(born) if born else None,
         unnamed=spoken.gettext(UNNAMED[why]) if why else None,
         agrees_anew=why == "agreed_under_age",
+        guardian_agrees=guardian_agrees,
         standing=standing,
         document=document,
         document_name=words.of(words.DOCUMENTS, spoken, document.kind) if document else "",

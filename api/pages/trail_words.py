@@ -29,6 +29,7 @@ ACTIONS = {
     "guardian.add": mark("Child joined by a guardian"),
     "guardian.act": mark("Guardian acts for a child"),
     "guardian.stop": mark("Guardian stops acting for a child"),
+    "guardian.over": mark("Guardian's time over: ways in closed"),
     "passkey.add": mark("Passkey added"),
     "passkey.remove": mark("Passkey removed"),
     "passkey.suspect": mark("Passkey refused: there may be a copy"),

@@ -43,7 +43,8 @@ async def try_form(request: AnyRequest, deed: Deed, subject_id: UUID | None = No
             body = msgspec.convert(given, deed.takes, strict=False)
         except msgspec.ValidationError as error:
             raise Problem("invalid", complaint(str(error))) from None
-        answered(await carry_out(bank, deed, member_of(request).member_id, body, subject_id))
+        session = member_of(request)
+        answered(await carry_out(bank, deed, session.member_id, body, subject_id, session.guardian_id))
     except Exception as error:
         problem = problem_of(error)
         if problem.status >= 500:

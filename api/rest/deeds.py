@@ -41,6 +41,8 @@ class Doing(Generic[B]):
     body: B
     subject_id: UUID | None
     afterwards: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    guardian_id: UUID | None = None
+    """Who does it as the actor, their child."""
 
     @property
     def subject(self) -> UUID:
@@ -80,7 +82,10 @@ def doing(
         async def handler(request: AnyRequest) -> Response[Any]:
             body = await body_of(request, takes)
             subject_id = next(iter(request.path_params.values()), None)
-            answer = answered(await carry_out(bank_of(request), deed, member_of(request).member_id, body, subject_id))
+            session = member_of(request)
+            answer = answered(
+                await carry_out(bank_of(request), deed, session.member_id, body, subject_id, session.guardian_id)
+            )
             found = {"id": body.id, "code": answer.code, "data": answer.data}  # type: ignore[attr-defined]
             return give(msgspec.convert(found if gives is CommandAnswer else {**found, **answer.data}, gives), 201)
 
@@ -94,7 +99,9 @@ def doing(
     return made
 
 
-async def carry_out(bank: Bank, deed: Deed, actor_id: UUID, body: Body, subject_id: UUID | None) -> Answer:
+async def carry_out(
+    bank: Bank, deed: Deed, actor_id: UUID, body: Body, subject_id: UUID | None, guardian_id: UUID | None = None
+) -> Answer:
     """Do it, or recall what it was answered."""
     chosen = msgspec.to_builtins(body)
     id = command_id(UUID(chosen.pop("id")))
@@ -105,7 +112,7 @@ async def carry_out(bank: Bank, deed: Deed, actor_id: UUID, body: Body, subject_
         now = bank.clock()
         try:
             async with bank.engine.begin() as connection:
-                under_way = Doing(connection, bank, actor_id, now, body, subject_id)
+                under_way = Doing(connection, bank, actor_id, now, body, subject_id, guardian_id=guardian_id)
 
                 async def act(under_way: Doing[Any] = under_way) -> dict[str, Any]:
                     return await deed.act(under_way) or {}

@@ -28,7 +28,7 @@ from api.rest.operation import (
 )
 from api.rest.sessions import Sent, SignedIn, signed_in
 from api.state import bank_of
-from timebank import consents, members, own, own_data, readings, signing_in
+from timebank import consents, members, minors, own, own_data, readings, signing_in
 from timebank.consents import Standing
 
 Purpose = Literal["service", "location", "honour"]
@@ -177,19 +177,21 @@ async def my_consents(request: AnyRequest) -> Response[Any]:
     return give(Consents(consents=[shaped(each) for each in found]))
 
 
-@doing("/me/consents", ConsentAnswer)
+@doing("/me/consents", ConsentAnswer, refusals=("guardian_answers",))
 async def answer_consent(deed: Doing[ConsentAnswer]) -> None:
-    """Agree to something, or withdraw. It takes effect at once."""
-    await answered(deed, deed.actor_id)
+    """Agree to something, or withdraw. It takes effect at once. Of who is under 14, a guardian agrees."""
+    if deed.body.agreed and deed.guardian_id is None:
+        await minors.require_own_yes(deed.connection, deed.bank.book_id, deed.bank.keys, deed.actor_id, deed.now)
+    await answered(deed, deed.actor_id, deed.guardian_id or deed.actor_id)
 
 
 @doing("/members/{member_id:uuid}/consents", ConsentAnswer)
 async def enter_consent(deed: Doing[ConsentAnswer]) -> None:
     """Enter what a member signed on paper."""
-    await answered(deed, deed.subject)
+    await answered(deed, deed.subject, deed.actor_id)
 
 
-async def answered(deed: Doing[ConsentAnswer], member_id: UUID) -> None:
+async def answered(deed: Doing[ConsentAnswer], member_id: UUID, by: UUID) -> None:
     """Keep an answer."""
     await consents.answer(
         deed.connection,
@@ -199,7 +201,7 @@ async def answered(deed: Doing[ConsentAnswer], member_id: UUID) -> None:
         number=deed.body.number,
         agreed=deed.body.agreed,
         id=deed.id,
-        actor_id=deed.actor_id,
+        actor_id=by,
         now=deed.now,
     )
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from tests.api.people import Person, Town, problem
-from timebank import activations, codes, guardians, members, merging, posters, sessions, sms
+from timebank import activations, codes, consents, guardians, members, merging, posters, sessions, sms
 from timebank.activations import LIFE
 from timebank.tables import activation, audit_entry, guardian, member
 
@@ -311,6 +311,26 @@ async def test_an_administrator_enters_a_birth_date_and_a_guardian(town: Town) -
     assert await enter("2010-05-01", parent.member_id, of=clerk) == (422, "has_role")
     assert await enter("1990-05-01", of=admin.member_id) == (403, "role_not_allowed")
     assert (await child.get(place)).status_code == (await parent.send(place, None)).status_code == 403
+
+    # Under 14 a guardian agrees; to say no takes nobody.
+    assert await enter("2012-03-03", parent.member_id) == (201, "ok")
+    answer: dict[str, Any] = {"purpose": "service", "number": 1}
+    own, no = {**answer, "id": child.new_id(), "agreed": True}, {**answer, "id": child.new_id(), "agreed": False}
+    assert problem(await child.send("/api/v1/me/consents", own)) == (403, "guardian_answers")
+    assert (await child.send("/api/v1/me/consents", no)).status_code == 201
+    assert "由监护人代您同意" in (await child.get("/privacy")).text
+    begun = await parent.send(f"/api/v1/me/children/{child.member_id}/sessions", None)
+    parent.csrf = begun.json()["csrf"]
+    town.watch.move(seconds=1)
+    theirs = {**answer, "id": parent.new_id(), "agreed": True}
+    assert (await parent.send("/api/v1/me/consents", theirs)).status_code == 201
+    assert "由监护人代您同意" not in (await parent.get("/privacy")).text
+    await parent.fill("/helpers/stop")
+    async with town.bank.engine.connect() as connection:
+        standing = (await consents.standing(connection, town.bank.book_id, child.member_id))[0]
+    assert (standing.agreed, standing.by) == (True, parent.member_id)
+    assert await enter("2012-03-02", parent.member_id) == (201, "ok")
+    assert (await child.send("/api/v1/me/consents", {**own, "id": child.new_id()})).status_code == 201
 
     assert await enter("2010-05-01", parent.member_id) == (201, "ok")
     found = (await admin.get(place)).json()

@@ -135,10 +135,13 @@ guardian = Table(
     Column("guardian_id", Uuid, primary_key=True),
     moment("since"),
     moment("until"),
+    # When what they could have left as a way in was closed, after their time.
+    moment("closed_at", nullable=True),
     belongs_to("child_id", "member"),
     belongs_to("guardian_id", "member"),
     CheckConstraint("child_id <> guardian_id", name="somebody_else"),
     Index(None, "book_id", "guardian_id"),
+    Index("guardian_over_idx", "book_id", "until", postgresql_where=text("closed_at IS NULL")),
 )
 
 # Who may act for a grown-up member, within limits and for a time.
