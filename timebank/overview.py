@@ -172,9 +172,15 @@ async def parts(
 
 
 async def funds(
-    connection: AsyncConnection, book_id: int, *, actor_id: UUID, roles: Sequence[str], now: datetime
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    actor_id: UUID,
+    roles: Sequence[str],
+    now: datetime,
+    limit: int | None = None,
 ) -> Sequence[Row[Any]]:
-    """The funds of the actor's branch, and those above that may pay in it, by region.
+    """The funds of the actor's branch, and those above that may pay in it, by region; the first `limit` or all.
 
     `owed` are points that volunteers have earned from the fund and that wait until it is filled.
     """
@@ -211,6 +217,7 @@ async def funds(
         .join_from(fund, region, and_(region.c.book_id == fund.c.book_id, region.c.id == fund.c.region_id))
         .where(fund.c.book_id == book_id, pays_below)
         .order_by(func.array_length(region.c.path, 1), fund.c.created_at, fund.c.id)
+        .limit(limit)
     )
     rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
     return rows

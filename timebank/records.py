@@ -68,6 +68,9 @@ class Which:
     grade: str | None = None
     hold: str | None = None
     """Those that are held for this, whatever else they are held for."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Those that began at `since` or later, and before `until`."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same as WHERE fragments."""
@@ -80,7 +83,13 @@ class Which:
             )
             if value is not None
         ]
-        return asked if self.hold is None else [*asked, literal(self.hold) == any_(record.c.holds)]
+        if self.hold is not None:
+            asked.append(literal(self.hold) == any_(record.c.holds))
+        if self.since is not None:
+            asked.append(record.c.started_at >= self.since)
+        if self.until is not None:
+            asked.append(record.c.started_at < self.until)
+        return asked
 
 
 EVERY = Which()

@@ -9,6 +9,9 @@ from api.pages.page import AnyRequest
 from api.state import bank_of
 from timebank import overview, purses, stations
 
+# As many stations and funds as this; all of them stand on pages of their own.
+SHOWN = 50
+
 
 @get("/admin")
 async def admin(request: AnyRequest) -> Response[Any]:
@@ -19,8 +22,9 @@ async def admin(request: AnyRequest) -> Response[Any]:
         branches = await overview.branches(connection, bank.book_id, **who)
         sums = await overview.sums(connection, bank.book_id, **who)
         parts = await overview.parts(connection, bank.book_id, **who)
-        places = await stations.listed(connection, bank.book_id, **who, limit=50)
-        purse = await overview.funds(connection, bank.book_id, **who)
+        places = await stations.listed(connection, bank.book_id, **who, limit=SHOWN)
+        found = await overview.funds(connection, bank.book_id, **who, limit=SHOWN + 1)
+        purse = found[:SHOWN]
         points = await purses.fund_balances(connection, bank.book_id, [row.id for row in purse])
     return office(
         request,
@@ -33,6 +37,7 @@ async def admin(request: AnyRequest) -> Response[Any]:
         stations=places.rows,
         more_stations=places.following is not None,
         funds=purse,
+        more_funds=len(found) > SHOWN,
         points=points,
     )
 

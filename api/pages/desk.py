@@ -11,9 +11,8 @@ from api.pages.forms import Form, as_uuid
 from api.pages.office import as_id, query_of
 from api.pages.page import AnyRequest, Shown, answer_to, go, member, show, speaker
 from api.pages.words import hold_name
-from api.periods import period_of
 from api.problems import Problem
-from api.rest.operation import limit_of, text_query
+from api.rest.operation import days_query, limit_of, text_query
 from api.sentences import sentence, status_of
 from api.state import bank_of
 from api.vouching import card_punch
@@ -75,7 +74,7 @@ async def desk_page(
     place = await station_at(request, number)
     begun = {name: text_query(request, name) for name in ("people", "shifts")}
     chosen = query_of(request, "shift", "service", "since", "until")
-    begins, until = period_of(chosen.get("since"), chosen.get("until")).moments(spoken.zone)
+    begins, until = days_query(request)
     async with bank.engine.connect() as connection:
         people_in = await overview.people_in(connection, bank.book_id, place.id)
         people = await presence.who_is_in(

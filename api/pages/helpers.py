@@ -16,11 +16,10 @@ from api.pages.forms import Form
 from api.pages.office import as_id, query_of
 from api.pages.page import AnyRequest, Shown, go, member, show, speaker
 from api.pages.trail_words import ACTIONS
-from api.periods import period_of
 from api.problems import Problem
 from api.rest import helpers as deeds
 from api.rest.deeds import carry_out
-from api.rest.operation import limit_of, text_query
+from api.rest.operation import days_query, limit_of, text_query
 from api.sentences import sentence
 from api.state import bank_of
 from timebank import helpers, members, policy
@@ -46,7 +45,7 @@ async def helpers_page(request: AnyRequest, answer: Shown | None, *, status: int
     """Who helps, whom one helps, and what was done."""
     session, bank, spoken = member(request), bank_of(request), speaker(request)
     now, begun, chosen = bank.clock(), text_query(request, "before"), query_of(request, "by", "since", "until")
-    since, until = period_of(chosen.get("since"), chosen.get("until")).moments(spoken.zone)
+    since, until = days_query(request)
     async with bank.engine.connect() as connection:
         rows = await helpers.of(connection, bank.book_id, session.member_id, now)
         at_home = await helpers.household(connection, bank.book_id, session.member_id)

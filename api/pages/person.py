@@ -21,10 +21,11 @@ from api.pages.scanned import keep, kept
 from api.paper import press, slip
 from api.problems import Problem
 from api.rest.helpers import assigned
-from api.state import bank_of
+from api.state import Bank, bank_of
 from api.vouching import card_punch, redeem_with_card
 from timebank import cards, catalogue, desk, explain, helpers, members, pins, records
 from timebank.counter import COUNTER_ROLES
+from timebank.cursors import Ranked
 from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
 
@@ -146,19 +147,26 @@ async def facts(request: AnyRequest, code: str) -> dict[str, Any]:
             return found
         except desk.OwnRedemption:
             return {**found, "own": True}
-        offers, _ = await catalogue.offers(
-            connection,
-            bank.book_id,
-            holder_id,
-            points=found["balance"].points,
-            zone=bank.settings.time_zone,
-            now=now,
-        )
+        found["offers"] = await redeemable(connection, bank, holder_id, found["balance"].points)
         rows = await helpers.of(connection, bank.book_id, holder_id, now)
         found["helpers"] = [row for row in rows if row.member_id == holder_id]
         ids = {row.helper_id for row in found["helpers"]}
         found["names"] = await members.names(connection, bank.book_id, bank.keys, ids)
-    return {**found, "offers": [offer.reward for offer in offers if offer.refusal is None]}
+    return found
+
+
+async def redeemable(connection: AsyncConnection, bank: Bank, member_id: UUID, points: int) -> list[Any]:
+    """Every reward that somebody with so many points can have now, the cheapest first."""
+    found, after, now = [], None, bank.clock()
+    while True:
+        offers, rest = await catalogue.offers(
+            connection, bank.book_id, member_id, points=points, zone=bank.settings.time_zone, now=now, after=after
+        )
+        found += [offer.reward for offer in offers if offer.refusal is None]
+        # What follows costs more than there is.
+        if not isinstance(rest, Ranked) or rest.rank > points:
+            return found
+        after = rest
 
 
 @post("/stations/{number:int}/person", status_code=303)

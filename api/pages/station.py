@@ -161,7 +161,7 @@ async def queue(request: AnyRequest, station: FromQuery[str | None] = None) -> R
         raise Problem("role_not_allowed")
     chosen = as_uuid(station)
     narrowed = query_of(request, "grade", "hold")
-    which = Which(station_id=chosen, **narrowed)
+    which = Which(station_id=chosen, grade=narrowed.get("grade"), hold=narrowed.get("hold"))
     # Where each of the three lists on the page begins.
     begun = {name: text_query(request, name) for name in ("after", "questions", "scans")}
     length = min(limit_of(request, QUEUE_LIMIT), QUEUE_LIMIT)

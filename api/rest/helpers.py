@@ -8,7 +8,6 @@ from litestar import Response
 from litestar.params import FromPath
 
 from api.auth import member_of, visitor_of
-from api.periods import period_of
 from api.problems import Problem
 from api.rest.checkins import Code, Digits
 from api.rest.deeds import Doing, doing
@@ -25,6 +24,7 @@ from api.rest.operation import (
     body_of,
     command_id,
     cursor_of,
+    days_query,
     following,
     give,
     id_query,
@@ -32,7 +32,6 @@ from api.rest.operation import (
     moment,
     reading,
     shaped,
-    text_query,
     writing,
 )
 from api.rest.sessions import SignedIn, signed_in
@@ -149,8 +148,7 @@ async def my_helpers(request: AnyRequest) -> Response[Any]:
 )
 async def deeds_for_me(request: AnyRequest) -> Response[Any]:
     """What others did for whoever is signed in."""
-    bank, period = bank_of(request), period_of(text_query(request, "since"), text_query(request, "until"))
-    since, until = period.moments(bank.settings.time_zone)
+    bank, (since, until) = bank_of(request), days_query(request)
     async with bank.engine.connect() as connection:
         page = await helpers.deeds(
             connection,

@@ -15,6 +15,7 @@ from api.rest.operation import (
     Operation,
     choice_query,
     cursor_of,
+    days_query,
     following,
     give,
     limit_of,
@@ -140,14 +141,21 @@ async def balance(request: AnyRequest) -> Response[Any]:
 
 @reading(
     "/records",
-    Operation(MyRecords, refusals=("cursor_invalid", "invalid"), query=("record_state", "grade", "cursor", "limit")),
+    Operation(
+        MyRecords,
+        refusals=("cursor_invalid", "invalid"),
+        query=("record_state", "grade", "since:day", "until:day", "cursor", "limit"),
+    ),
 )
 async def my_records(request: AnyRequest) -> Response[Any]:
-    """The volunteer's own service records, the latest first."""
+    """The volunteer's own service records, the latest first; with days, those that began on these."""
     bank, member_id = bank_of(request), member_of(request).member_id
-    before, limit = cursor_of(request), limit_of(request)
+    before, limit, (since, until) = cursor_of(request), limit_of(request), days_query(request)
     which = Which(
-        state=choice_query(request, "record_state", RECORD_STATES), grade=choice_query(request, "grade", GRADES)
+        state=choice_query(request, "record_state", RECORD_STATES),
+        grade=choice_query(request, "grade", GRADES),
+        since=since,
+        until=until,
     )
     async with bank.engine.connect() as connection:
         page = await records.mine(connection, bank.book_id, member_id, which=which, before=before, limit=limit)

@@ -15,7 +15,9 @@ from msgspec import Meta
 
 from api import downloads
 from api.bodies import check_text, read_json
+from api.periods import period_of
 from api.problems import Problem, answered
+from api.state import bank_of
 from timebank.commands import Answer
 from timebank.cursors import Cursor, Ranked, numbered
 
@@ -218,6 +220,12 @@ def moment_query(request: AnyRequest, name: str) -> datetime | None:
         return moment(name, msgspec.convert(value, Moment))
     except msgspec.ValidationError:
         raise Problem("invalid", {"field": name, "reason": "type"}) from None
+
+
+def days_query(request: AnyRequest) -> tuple[datetime | None, datetime | None]:
+    """The parameters `since` and `until`, days of the community's: when they begin, and the first moment after them."""
+    period = period_of(text_query(request, "since"), text_query(request, "until"))
+    return period.moments(bank_of(request).settings.time_zone)
 
 
 def limit_of(request: AnyRequest, usual: int = 20) -> int:

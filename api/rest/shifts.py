@@ -9,7 +9,6 @@ from litestar.params import FromPath
 from msgspec import Meta
 
 from api.auth import member_of
-from api.periods import period_of
 from api.problems import Problem
 from api.rest.desk import station_at
 from api.rest.operation import (
@@ -23,6 +22,7 @@ from api.rest.operation import (
     body_of,
     command_id,
     cursor_of,
+    days_query,
     following,
     give,
     id_query,
@@ -30,7 +30,6 @@ from api.rest.operation import (
     moment,
     reading,
     shaped,
-    text_query,
     writing,
 )
 from api.state import bank_of
@@ -87,8 +86,7 @@ class PlannedShift(Answered, frozen=True):
 async def planned(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     """The shifts of a station of the branch that have not ended; with days, those of them that touch these."""
     bank, place = bank_of(request), await station_at(request, number)
-    now, period = bank.clock(), period_of(text_query(request, "since"), text_query(request, "until"))
-    begins, until = period.moments(bank.settings.time_zone)
+    now, (begins, until) = bank.clock(), days_query(request)
     async with bank.engine.connect() as connection:
         page = await shifts.planned(
             connection,

@@ -1,9 +1,12 @@
 """Lists are narrowed by what people look for, for programs and on pages."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
+from api.pages import admin
 from tests.api.listed import ROOT, items_of, redeem
 from tests.api.people import Person, Town, problem
 from timebank import funds
@@ -95,12 +98,17 @@ async def test_records_and_codes_are_found_by_state_grade_and_reason(town: Town)
         shown = [record for record in (scanned, short, long) if record in page]
         assert shown == found, query
     verified = {"id": manager.new_id(), "record_id": short, "verdict": "verify"}
+    began = {each["id"]: each["started_at"] for each in (await person.get(f"{ROOT}/records")).json()["records"]}
+    days = {id: f"{datetime.fromisoformat(at) + timedelta(hours=8):%Y-%m-%d}" for id, at in began.items()}
     assert (await manager.send(f"{ROOT}/decisions", verified)).status_code == 201
     for query, found in (
         ("state=verified", [short]),
         ("grade=A", [scanned]),
         ("state=waiting&grade=C", [long]),
         ("state=reversed", []),
+        (f"until={days[scanned]}", [scanned]),
+        (f"since={days[scanned]}&until={days[scanned]}", [scanned]),
+        (f"since={days[short]}&state=verified", [short]),
     ):
         assert await ids(person, f"records?{query.replace('state=', 'record_state=')}") == found, query
         page = (await person.get(f"/records?{query}")).text
@@ -130,12 +138,13 @@ async def test_records_and_codes_are_found_by_state_grade_and_reason(town: Town)
         (manager, "queue?hold=x"),
         (person, "records?record_state=x"),
         (person, "records?grade=x"),
+        (person, "records?until=x"),
         (person, "redemptions?redemption_state=x"),
     ):
         assert problem(await reader.get(f"{ROOT}/{path}")) == (422, "invalid"), path
 
 
-async def test_funds_are_found_by_region(town: Town) -> None:
+async def test_funds_are_found_by_region(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     boss = await town.with_role("admin")
     names = {"name_zh": "别处的基金", "name_en": "Fund of elsewhere"}
     async with town.bank.engine.begin() as connection:
@@ -147,6 +156,11 @@ async def test_funds_are_found_by_region(town: Town) -> None:
         (f"/admin/funds?region={town.city.station.region_id}", False),
     ):
         assert ("别处的基金" in (await boss.get(address)).text) == found, address
+    # The overview has room for so many, and leads to the rest.
+    for shown in (2, 1):
+        monkeypatch.setattr(admin, "SHOWN", shown)
+        page = (await boss.get("/admin")).text
+        assert (page.count('data-label="剩余积分"'), "全部基金" in page) == (shown, shown == 1), page
 
 
 async def test_a_fund_s_statement_is_read_by_period(town: Town) -> None:

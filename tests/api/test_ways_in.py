@@ -1,6 +1,8 @@
 """The other ways in over HTTP, as programs and as pages without JavaScript."""
 
+import re
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from tests.api.people import Person, Town, problem
 from tests.earning import verified
 from tests.factories import MORNING
 from tests.paper import codes_on, pages_of
-from timebank import codes, policy
+from timebank import catalogue, codes, policy
 from timebank.ids import uuid7
 from timebank.tables import punch, record
 
@@ -293,11 +295,13 @@ async def test_other_stations_are_not_there(town: Town, manager: Person) -> None
     assert (await manager.get(f"/stations/{far.number}")).status_code == 404
 
 
-async def test_the_desk_of_a_person_with_nothing_but_a_card(town: Town, manager: Person, person: Person) -> None:
+async def test_the_desk_of_a_person_with_nothing_but_a_card(
+    town: Town, manager: Person, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card, other = await card_of(person), await town.with_role("manager", station_id=town.city.station.id)
     async with town.bank.engine.begin() as connection:
         await verified(connection, town.city, person.member_id)
-        reward_id = str(await town.city.add_reward(connection, price_points=20))
+        reward_id, *others = [str(await town.city.add_reward(connection, price_points=20 + more)) for more in range(3)]
     page = f"/stations/{town.city.station.number}/person"
     # The card stands in no address, and a bad one says so.
     for text, status, words in (("nonsense", 422, "不是时间银行的二维码"), (card, 200, "林*")):
@@ -308,6 +312,11 @@ async def test_the_desk_of_a_person_with_nothing_but_a_card(town: Town, manager:
     for pin, answered in (("123456", 422), (PIN, 303)):
         assert (await manager.fill(f"{page}/pin", code=card, pin=pin)).status_code == answered
     assert problem(await other.send(desk(town, "/pins"), {"code": card, "pin": PIN})) == (409, "pin_missing")
+    # What can be redeemed is read page by page, to the last that the points suffice for.
+    monkeypatch.setattr(catalogue, "offers", partial(catalogue.offers, limit=1))
+    found = await other.fill(page, code=card)
+    offered = re.findall(r'<option value="([^"]+)">[^<]*积分', (await other.get(found.headers["location"])).text)
+    assert offered == [reward_id, *others]
     # The manager at whose desk it was chosen does not redeem with it; another does, for the right PIN, once.
     wish = {"id": manager.new_id(), "code": card, "pin": PIN, "reward_id": reward_id}
     assert problem(await manager.send(desk(town, "/redemptions"), wish)) == (403, "pin_witnessed")

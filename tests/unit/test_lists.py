@@ -56,6 +56,28 @@ LEADING_ON = {
     for file in TEMPLATES.rglob("*.html")
     if re.search(r"\{\{ (?:later|older_ones)\(", text := file.read_text(encoding="utf-8"))
 }
+# Pages that show several things whole: parts of one thing, or what never grows.
+WHOLE_PAGES = {
+    "admin/import.html": "the columns of one file, and the first fifty rows that it was refused; its report has all",
+    "admin/member.html": "one member with guardians, household, roles and consents",
+    "admin/new_policy.html": "the kinds of service of one trial",
+    "admin/overview.html": "the parts right below a branch; fifty stations and funds, with the way to all",
+    "admin/reward.html": "one reward with its places, and those of its region",
+    "admin/station.html": "one station with its devices, which are enrolled by hand",
+    "catalogue/code.html": "one redemption with its places",
+    "certificates/check.html": "one certificate with its records",
+    "honour.html": "the first of one period; two hundred places, with the way to those below",
+    "more.html": "the pages of the bank",
+    "past.html": "one record with its decisions and questions",
+    "statement_lines.html": "the lines of a page that leads on itself",
+    "station/new_kiosk.html": "the kiosks in use at one station",
+    "station/person.html": "the helpers of one person, three at most",
+    "station/report.html": "the sums of one month",
+    "volunteer/accounts.html": "the accounts elsewhere of one person, one for each issuer that is set",
+    "volunteer/home.html": "the latest records, what is held for one person, a purse for each fund and day of expiry",
+    "volunteer/passkeys.html": "the passkeys of one person, at most ten",
+    "volunteer/tokens.html": "one person has twenty at most",
+}
 
 
 def lists() -> dict[str, Any]:
@@ -91,6 +113,16 @@ def test_a_page_with_a_list_narrows_it_or_says_why_not(template: str) -> None:
     if narrows:
         # What narrows the page narrows the file of its list too.
         assert not re.search(r'\{\{ download\("[^"]*"(?: ~ \w+(?: ~ "[^"]*")?)?\)', LEADING_ON[template]), template
+
+
+def test_a_page_that_shows_several_things_leads_on_or_says_why_not() -> None:
+    several = re.compile(r'(?:<[uo]l class="(?:rows|branch|trail|buttons)\b[^>]*>|<tbody[^>]*>)\s*\{% for')
+    showing = {
+        file.relative_to(TEMPLATES).as_posix()
+        for file in TEMPLATES.rglob("*.html")
+        if several.search(file.read_text(encoding="utf-8"))
+    }
+    assert showing - LEADING_ON.keys() == WHOLE_PAGES.keys()
 
 
 def test_what_is_said_to_be_no_list_is_there() -> None:
