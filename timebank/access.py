@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, Select, Uuid, and_, any_, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.errors import NotAllowed, NotFound
@@ -62,6 +62,11 @@ def covers_region(
         in_force(now),
         role_grant.c.region_id == func.any(region.c.path),
     )
+
+
+def below(region_id: UUID) -> ColumnElement[bool]:
+    """WHERE fragment: the query's region is this one, or lies below it."""
+    return literal(region_id, Uuid) == any_(region.c.path)
 
 
 def reaches(actor_id: Any, roles: Sequence[str], now: datetime) -> ColumnElement[bool]:

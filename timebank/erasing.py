@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Uuid, and_, any_, insert, literal, select, update
+from sqlalchemy import Row, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, trail
@@ -133,7 +133,7 @@ async def listed(
         .where(erasure.c.book_id == book_id, erasure.c.state == "asked", access.covers_region(actor_id, ROLES, now))
     )
     if region_id is not None:
-        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
+        query = query.where(access.below(region_id))
     return await falling(connection, query, erasure.c.asked_at, member.c.id, before, limit)
 
 

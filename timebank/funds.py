@@ -130,7 +130,7 @@ async def listed(
         .where(fund.c.book_id == book_id, access.covers_region(actor_id, roles, now))
     )
     if region_id is not None:
-        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
+        query = query.where(access.below(region_id))
     return await falling(connection, query, fund.c.created_at, fund.c.id, before, limit)
 
 

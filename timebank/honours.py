@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, any_, cast, exists, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, cast, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import consents, joining, limits, purses, vault
+from timebank import access, consents, joining, limits, purses, vault
 from timebank.clock import local_day
 from timebank.errors import NotFound
 from timebank.keys import Keys
@@ -145,7 +145,7 @@ def served_in(book_id: int, scope: Scope) -> list[ColumnElement[bool]]:
     here = (
         select(station.c.id)
         .join_from(station, region, and_(region.c.book_id == station.c.book_id, region.c.id == station.c.region_id))
-        .where(station.c.book_id == book_id, literal(scope.region_id) == any_(region.c.path))
+        .where(station.c.book_id == book_id, access.below(scope.region_id))
     )
     return [record.c.station_id.in_(here)]
 

@@ -20,13 +20,13 @@ from uuid import UUID
 
 import httpx
 import msgspec
-from sqlalchemy import Row, Select, Uuid, and_, any_, delete, literal, select, tuple_, update
+from sqlalchemy import Row, Select, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from timebank import access, gateways, members, private, purses, trail
 from timebank.cards import ISSUING_ROLES
-from timebank.cursors import Cursor, Page, page
+from timebank.cursors import Cursor, Page, falling
 from timebank.errors import BankError, Conflict, Invalid, NotAllowed, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
@@ -249,11 +249,8 @@ async def held(
         )
     )
     if region_id is not None:
-        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
-    if before is not None:
-        query = query.where(tuple_(identity_check.c.checked_at, member.c.id) < tuple_(*before))
-    query = query.order_by(identity_check.c.checked_at.desc(), member.c.id.desc()).limit(limit + 1)
-    return page((await connection.execute(query)).all(), limit, "checked_at")
+        query = query.where(access.below(region_id))
+    return await falling(connection, query, identity_check.c.checked_at, member.c.id, before, limit)
 
 
 async def settle(

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, any_, delete, literal, select, update
-from sqlalchemy import Uuid as UuidType
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, regions, texts, trail, vault
@@ -64,7 +63,7 @@ async def listed(
     """The members of the actor's branch, who joined last first: of one region and below it, in one state."""
     query = in_branch(book_id, actor_id, now)
     if region_id is not None:
-        query = query.where(literal(region_id, UuidType) == any_(region.c.path))
+        query = query.where(access.below(region_id))
     if state is not None:
         query = query.where(member.c.state == state)
     return await falling(connection, query, member.c.joined_at, member.c.id, before, limit)

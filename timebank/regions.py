@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Uuid, any_, exists, func, insert, literal, or_, select, update
+from sqlalchemy import Row, Select, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, texts, trail
@@ -195,7 +195,7 @@ async def found(
     if level is not None:
         query = query.where(region.c.level == level)
     if below_id is not None:
-        query = query.where(literal(below_id, Uuid) == any_(region.c.path), region.c.id != below_id)
+        query = query.where(access.below(below_id), region.c.id != below_id)
     return await rising(connection, query, region.c.created_at, region.c.id, after, limit)
 
 

@@ -11,8 +11,6 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Row,
-    Uuid,
-    any_,
     case,
     delete,
     func,
@@ -197,7 +195,7 @@ async def place(
         select(func.count())
         .select_from(station)
         .join(region, (region.c.book_id == station.c.book_id) & (region.c.id == station.c.region_id))
-        .where(station.c.book_id == book_id, station.c.id.in_(places), literal(region_id, Uuid) == any_(region.c.path))
+        .where(station.c.book_id == book_id, station.c.id.in_(places), access.below(region_id))
     )
     if await connection.scalar(inside) != len(set(places)):
         raise NotFound(kind="station")

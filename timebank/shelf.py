@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Uuid, and_, any_, func, literal, select
+from sqlalchemy import Row, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, rewards
@@ -74,7 +74,7 @@ async def listed(
     if state is not None:
         query = query.where(reward.c.state == state)
     if region_id is not None:
-        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
+        query = query.where(access.below(region_id))
     return await falling(connection, query, reward.c.created_at, reward.c.id, before, limit)
 
 
@@ -89,7 +89,7 @@ async def stations_in(connection: AsyncConnection, book_id: int, region_id: UUID
     query: Select[Any] = (
         select(station.c.id, station.c.number, station.c.name_zh, station.c.name_en)
         .join_from(station, region, and_(region.c.book_id == station.c.book_id, region.c.id == station.c.region_id))
-        .where(station.c.book_id == book_id, literal(region_id, Uuid) == any_(region.c.path))
+        .where(station.c.book_id == book_id, access.below(region_id))
         .order_by(station.c.number)
         .limit(limit)
     )

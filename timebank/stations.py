@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Row, Uuid, any_, literal, or_, select, update
+from sqlalchemy import Row, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, devices, numbering, overview, regions, texts, trail
 from timebank.cursors import Cursor, Page, rising
 from timebank.errors import Invalid, NotFound
 from timebank.ids import uuid7
-from timebank.tables import fund, region, service_kind, station
+from timebank.tables import fund, service_kind, station
 
 NAME_LIMIT = 80
 ADDRESS_LIMIT = 200
@@ -245,7 +245,7 @@ async def listed(
     query = overview.of_stations().add_columns(station.c.created_at)
     query = query.where(station.c.book_id == book_id, access.in_branch(actor_id, roles, now))
     if region_id is not None:
-        query = query.where(literal(region_id, Uuid) == any_(region.c.path))
+        query = query.where(access.below(region_id))
     if state is not None:
         query = query.where(station.c.state == state)
     if name:

@@ -12,6 +12,7 @@ from api.pages.office import ADMINS, all_regions, as_id, cursor_of, office, quer
 from api.pages.page import AnyRequest, go
 from api.pages.trying import try_form
 from api.rest import erasures as deeds
+from api.rest.operation import limit_of
 from api.state import bank_of
 from timebank import erasing, members
 
@@ -30,6 +31,7 @@ async def erasure_list(request: AnyRequest) -> Response[Any]:
             now=bank.clock(),
             region_id=as_id(chosen.get("region_id")),
             before=cursor_of(request),
+            limit=limit_of(request),
         )
         regions = await all_regions(connection, bank, request)
         askers = {row.asked_by for row in page.rows}

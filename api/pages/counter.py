@@ -16,6 +16,7 @@ from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, Shown, answer_to, go, holds_role, member, show, speaker
 from api.pages.scanned import keep, kept
 from api.problems import Problem
+from api.rest.operation import limit_of
 from api.sentences import sentence
 from api.state import Bank, bank_of
 from timebank import catalogue, counter, members, overview
@@ -61,7 +62,11 @@ async def counter_page(
             found, stopped = await look_up(request, connection, session, here.id, code)
         done = await redemption_of(connection, bank, answered, now)
         again = await redemption_of(connection, bank, taken_back, now)
-        handed = await handed_over(connection, bank, session, here.id, now, before) if here else Page((), None)
+        handed = (
+            await handed_over(connection, bank, session, here.id, now, before, limit_of(request, 10))
+            if here
+            else Page((), None)
+        )
         shown = [row for row in (found, *handed.rows) if row is not None]
         names = await members.names(connection, bank.book_id, bank.keys, [row.member_id for row in shown])
     page = show(
@@ -142,9 +147,15 @@ async def redemption_of(connection: AsyncConnection, bank: Bank, answered: Answe
 
 
 async def handed_over(
-    connection: AsyncConnection, bank: Bank, session: Session, station_id: UUID, now: datetime, before: str | None
+    connection: AsyncConnection,
+    bank: Bank,
+    session: Session,
+    station_id: UUID,
+    now: datetime,
+    before: str | None,
+    limit: int,
 ) -> Page:
-    """What was handed over at this counter today, the latest first: ten, or the ten `before` those."""
+    """What was handed over at this counter today, the latest first, or before `before`."""
     since = day_start(now, bank.settings.time_zone)
     return await counter.handed_here(
         connection,
@@ -154,6 +165,7 @@ async def handed_over(
         since=since,
         now=now,
         before=Cursor.read(before),
+        limit=limit,
     )
 
 

@@ -27,6 +27,7 @@ PAGES = (
     "/codes",
     "/rewards",
     "/card",
+    "/counter?station={station}",
     "/stations",
     "/stations/{number}",
     "/queue",
@@ -48,7 +49,7 @@ PAGES = (
 # Lists that one page holds side by side, each with its own place in it.
 SIDE_BY_SIDE = {"/queue": {"after", "questions", "scans"}, "/stations/{number}": {"people", "shifts"}}
 # How many forms narrow the lists of a page; one for each list, where nothing else is said.
-FORMS = {"/queue": 1, "/card": 0}
+FORMS = {"/queue": 1, "/card": 0, "/counter?station={station}": 0}
 
 
 async def all_of_it(town: Town) -> tuple[Person, dict[str, Any]]:
@@ -291,7 +292,8 @@ def next_links(text: str) -> list[str]:
 
 def shorter(address: str) -> str:
     """The same, with one item of each list."""
-    return address + ("&" if "?" in address else "?") + "limit=1"
+    path = address.partition("#")[0]
+    return path + ("&" if "?" in path else "?") + "limit=1"
 
 
 async def test_every_list_that_people_read_is_walked_to_its_end(town: Town) -> None:

@@ -28,6 +28,8 @@ from timebank.tables import policy_version, record, redemption, reward
 from timebank.verification import Verify
 
 DRAW = b"draw"
+# After the services that earned the points were verified.
+DAY = MORNING + timedelta(days=10)
 T = TypeVar("T")
 
 
@@ -104,6 +106,16 @@ async def earn(
 
 def redeem(city: City, member_id: UUID, reward_id: UUID) -> Redeem:
     return Redeem(id=uuid7(city.now), actor_id=member_id, reward_id=reward_id)
+
+
+async def hold(connection: AsyncConnection, city: City, member_id: UUID, reward_id: UUID) -> Answer:
+    """A redemption, which must succeed."""
+    return await done(connection, city, redeem(city, member_id, reward_id), DAY)
+
+
+async def code(connection: AsyncConnection, city: City, command: Any, now: datetime = DAY) -> str:
+    """What one command is answered."""
+    return (await one(connection, city, command, now)).code
 
 
 def cancel(city: City, member_id: UUID, redemption_id: UUID | str) -> Cancel:

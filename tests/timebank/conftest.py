@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from tests.factories import City, build_city
+from tests.timebank import acting
 from timebank.keys import Keys
 
 
@@ -29,3 +32,25 @@ async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 def keys() -> Keys:
     """Keys of this run."""
     return Keys.new()
+
+
+@pytest.fixture
+async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
+    """A city with a full fund, in which chance holds no record: a point a minute, at most eight hours a day."""
+    city = await build_city(connection, new_book, keys)
+    await acting.no_draw(connection, city)
+    return city
+
+
+@pytest.fixture
+async def member_id(request: pytest.FixtureRequest, connection: AsyncConnection, city: City) -> UUID:
+    """A member, who has served for as many points as the module's `POINTS` says, or for none."""
+    member_id = await city.add_member(connection)
+    await acting.earn(connection, city, member_id, getattr(request.module, "POINTS", 0))
+    return member_id
+
+
+@pytest.fixture
+async def reward_id(connection: AsyncConnection, city: City) -> UUID:
+    """Rice for 100 points, ten in stock."""
+    return await city.add_reward(connection)

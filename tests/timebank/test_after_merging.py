@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.earning import assert_sound, correct, owed, points, verified
@@ -20,13 +19,6 @@ from timebank.tables import record
 
 LATER = MORNING + timedelta(days=9)
 NEXT_YEAR = MORNING + timedelta(days=800)
-
-
-@pytest.fixture
-async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
-    found = await build_city(connection, new_book, keys)
-    await no_draw(connection, found)
-    return found
 
 
 async def merge(connection: AsyncConnection, city: City, survivor: UUID, absorbed: UUID, now: datetime = LATER) -> None:

@@ -25,11 +25,6 @@ async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
     return city
 
 
-@pytest.fixture
-async def member_id(connection: AsyncConnection, city: City) -> UUID:
-    return await city.add_member(connection)
-
-
 # What follows from scans that are kept.
 
 

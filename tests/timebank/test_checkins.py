@@ -29,11 +29,6 @@ async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
     return city
 
 
-@pytest.fixture
-async def member_id(connection: AsyncConnection, city: City) -> UUID:
-    return await city.add_member(connection)
-
-
 async def other_place(connection: AsyncConnection, city: City, **more: Any) -> dict[str, Any]:
     """A second station with its screen, as `scan` takes them."""
     place = await city.add_station(connection, **more)

@@ -7,11 +7,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.factories import MORNING, City, build_city
-from tests.timebank.acting import done, no_draw, rows, verify
+from tests.factories import MORNING, City
+from tests.timebank.acting import done, rows, verify
 from tests.timebank.ways import Doorway
 from timebank import astray, attendances, devices
-from timebank.keys import Keys
 from timebank.scans import Sent
 from timebank.tables import attendance, audit_entry
 
@@ -19,13 +18,6 @@ HOUR = timedelta(hours=1)
 LEFT = MORNING + 2 * HOUR
 # After the longest stay of the station, four hours.
 CLOSED = MORNING + 5 * HOUR
-
-
-@pytest.fixture
-async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
-    built = await build_city(connection, new_book, keys)
-    await no_draw(connection, built)
-    return built
 
 
 @pytest.fixture

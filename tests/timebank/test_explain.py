@@ -8,28 +8,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.factories import MORNING, City, build_city
+from tests.factories import MORNING, City
 from tests.timebank import acting
-from tests.timebank.acting import cancel, done, earn, fulfil, redeem, scan, send, serve, the_redemption, verify
+from tests.timebank.acting import DAY, cancel, done, earn, fulfil, redeem, scan, send, serve, the_redemption, verify
 from timebank import devices, explain, funds
 from timebank.cursors import CursorInvalid
 from timebank.explain import Line, Lines, PurseView
-from timebank.keys import Keys
-
-DAY = MORNING + timedelta(days=10)
-
-
-@pytest.fixture
-async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
-    """A city in which chance holds no record: a point a minute."""
-    city = await build_city(connection, new_book, keys)
-    await acting.no_draw(connection, city)
-    return city
-
-
-@pytest.fixture
-async def member_id(connection: AsyncConnection, city: City) -> UUID:
-    return await city.add_member(connection)
 
 
 async def lines(connection: AsyncConnection, city: City, member_id: UUID, unit: str = "point", **more: Any) -> Lines:

@@ -20,13 +20,6 @@ from timebank.tables import audit_entry, member, metadata, redemption, role_gran
 LATER = MORNING + timedelta(days=9)
 
 
-@pytest.fixture
-async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
-    found = await build_city(connection, new_book, keys)
-    await no_draw(connection, found)
-    return found
-
-
 async def merge(connection: AsyncConnection, city: City, survivor: UUID, absorbed: UUID, **more: Any) -> merging.Merged:
     facts = {"id": city.new_id(), "now": LATER, "actor_id": None, **more}
     return await merging.merge(connection, city.book_id, survivor_id=survivor, absorbed_id=absorbed, **facts)

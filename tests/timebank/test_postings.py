@@ -27,11 +27,6 @@ async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
     return await build_city(connection, new_book, keys, fund_points=1000)
 
 
-@pytest.fixture
-async def member_id(connection: AsyncConnection, city: City) -> UUID:
-    return await city.add_member(connection)
-
-
 def earning(city: City, member_id: UUID, **more: Any) -> Earning:
     """Two hours and a hundred points."""
     record_id = city.new_id()

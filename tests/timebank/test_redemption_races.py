@@ -7,17 +7,18 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.factories import MORNING, City, build_city
+from tests.factories import City, build_city
 from tests.timebank import acting
 from tests.timebank.acting import (
+    DAY,
     balance_of,
     cancel,
     committed,
-    done,
     earn,
     fulfil,
+    hold,
     one,
     points_of,
     proved,
@@ -30,9 +31,6 @@ from timebank.commands import Answer
 from timebank.keys import Keys
 from timebank.tables import redemption
 
-# After the services that earned the points were verified.
-DAY = MORNING + timedelta(days=10)
-
 
 @pytest.fixture
 async def city(engine: AsyncEngine, new_book: int, keys: Keys) -> City:
@@ -41,10 +39,6 @@ async def city(engine: AsyncEngine, new_book: int, keys: Keys) -> City:
         city = await build_city(connection, new_book, keys)
         await acting.no_draw(connection, city)
     return city
-
-
-async def hold(connection: AsyncConnection, city: City, member_id: UUID, reward_id: UUID) -> Answer:
-    return await done(connection, city, redeem(city, member_id, reward_id), DAY)
 
 
 async def test_64_at_once_never_oversell(engine: AsyncEngine, city: City) -> None:

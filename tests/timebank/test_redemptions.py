@@ -9,14 +9,17 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.factories import MORNING, City, build_city
+from tests.factories import MORNING, City
 from tests.timebank import acting
 from tests.timebank.acting import (
+    DAY,
     balance_of,
     cancel,
+    code,
     done,
     earn,
     fulfil,
+    hold,
     one,
     points_of,
     redeem,
@@ -26,41 +29,9 @@ from tests.timebank.acting import (
 )
 from timebank import codes, ending, members, purses, rewards
 from timebank.commands import Answer
-from timebank.keys import Keys
 from timebank.tables import redemption, redemption_part
 
-# After the services that earned the points were verified.
-DAY = MORNING + timedelta(days=10)
-
-
-@pytest.fixture
-async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
-    """A city in which chance holds no record: a point a minute."""
-    city = await build_city(connection, new_book, keys)
-    await acting.no_draw(connection, city)
-    return city
-
-
-@pytest.fixture
-async def member_id(connection: AsyncConnection, city: City) -> UUID:
-    """A member with 250 points."""
-    member_id = await city.add_member(connection)
-    await earn(connection, city, member_id, 250)
-    return member_id
-
-
-@pytest.fixture
-async def reward_id(connection: AsyncConnection, city: City) -> UUID:
-    """Rice for 100 points, ten in stock."""
-    return await city.add_reward(connection)
-
-
-async def code(connection: AsyncConnection, city: City, command: Any, now: datetime = DAY) -> str:
-    return (await one(connection, city, command, now)).code
-
-
-async def hold(connection: AsyncConnection, city: City, member_id: UUID, reward_id: UUID) -> Answer:
-    return await done(connection, city, redeem(city, member_id, reward_id), DAY)
+POINTS = 250
 
 
 # Holding.

@@ -24,11 +24,6 @@ def door(connection: AsyncConnection, city: City) -> Doorway:
     return Doorway(connection, city)
 
 
-@pytest.fixture
-async def member_id(connection: AsyncConnection, city: City) -> UUID:
-    return await city.add_member(connection)
-
-
 def later(minutes: float) -> datetime:
     return MORNING + timedelta(minutes=minutes)
 

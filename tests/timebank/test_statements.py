@@ -24,11 +24,6 @@ async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
     return await build_city(connection, new_book, keys)
 
 
-@pytest.fixture
-async def member_id(connection: AsyncConnection, city: City) -> UUID:
-    return await city.add_member(connection)
-
-
 async def extract(
     connection: AsyncConnection, city: City, member_id: UUID, period: Period = EVER, unit: str = "point", most: int = 99
 ) -> statements.Extract:

@@ -22,19 +22,6 @@ from timebank.verification import Verify
 NEXT_DAY = MORNING + timedelta(days=1)
 
 
-@pytest.fixture
-async def city(connection: AsyncConnection, new_book: int, keys: Keys) -> City:
-    """A city with a full fund, in which chance holds no record: a point a minute, at most eight hours a day."""
-    city = await build_city(connection, new_book, keys)
-    await acting.no_draw(connection, city)
-    return city
-
-
-@pytest.fixture
-async def member_id(connection: AsyncConnection, city: City) -> UUID:
-    return await city.add_member(connection)
-
-
 async def decide(connection: AsyncConnection, city: City, *commands: Verify, now: datetime = NEXT_DAY) -> list[Answer]:
     return await send(connection, city, commands, now)
 
