@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := api/static/dist/.sources
+# Tests wait for browsers, processes and the database a third of their time: three of them keep two cores busy.
+WORKERS ?= 3
 
 # Networks of institutions often sign with a certificate of their own, which only the system's store knows.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem)
@@ -22,9 +24,9 @@ run: $(VENV)/.run $(SCRIPTS) ## Install, start the database, migrate, load a sma
 install: $(VENV)/.run $(SCRIPTS) ## Install what running needs into .venv
 
 test: check $(VENV)/.tools $(SCRIPTS) ## Install, check, and run every test
-	$(BIN)/python -m slipcover -m pytest -q -n 2 --dist loadgroup --ignore tests/browser --ignore tests/fuzz
+	$(BIN)/python -m slipcover -m pytest -q -n $(WORKERS) --dist loadgroup --ignore tests/browser --ignore tests/fuzz
 	# What is measured is what the tests above cover; a browser waits for a bank that is not measured half as long.
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/browser tests/fuzz
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/browser tests/fuzz
 	@$(BIN)/python tests/coverage_floor.py
 
 check: $(VENV)/.test ## Lint, types and the direction of imports
