@@ -23,7 +23,7 @@ hypothesis.settings.register_profile(
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 hypothesis.settings.register_profile(
-    "torture", max_examples=400, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    "torture", max_examples=100, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
 )
 PROFILE = "torture" if os.environ.get("TIMEBANK_TORTURE") == "1" else "short"
 SECONDS = 20
