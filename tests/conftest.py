@@ -20,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from tests.directories import quick_place
 from tests.tools import find_chromium
 from timebank import schema
 from timebank.database import plain_url
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     subprocess.run([sys.executable, str(ROOT / "api" / "web" / "build.py")], check=True)
     if os.environ.get("TIMEBANK_DATABASE_URL"):
         return
-    data = Path(tempfile.mkdtemp(prefix="timebank-tests-"))
+    data = Path(tempfile.mkdtemp(prefix="timebank-tests-", dir=quick_place()))
     # PostgreSQL's own account has to get through.
     data.chmod(0o711)
     embedded = EmbeddedPostgres(data, options=OPTIONS)

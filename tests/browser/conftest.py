@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.browser.bank import Service, started
 from tests.browser.people import Open, Watched, launched
+from tests.directories import short_directory
 
 # So long, each of them, that another worker may take the next.
 BY_THEMSELVES = ("test_every_page",)
@@ -24,9 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service() -> Iterator[Service]:
     """A running bank."""
-    with started(tmp_path_factory.mktemp("bank")) as service:
+    with short_directory() as directory, started(directory / "data") as service:
         yield service
 
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.browser.bank import Service, started
 from tests.browser.people import DESK, PHONE, Open, Watched, phone_of, read_picture
 from tests.browser.scanning import scan
+from tests.directories import short_directory
 
 BUTTON = "form[action='/check-in'] button"
 WAITING, REFUSED, SENT, STRANGERS = (
@@ -20,9 +21,9 @@ PUNCHES = "**/api/v1/check-*"
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service() -> Iterator[Service]:
     """A bank of this module's own: who is in when it ends is nobody else's affair."""
-    with started(tmp_path_factory.mktemp("bank")) as service:
+    with short_directory() as directory, started(directory / "data") as service:
         yield service
 
 

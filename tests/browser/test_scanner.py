@@ -12,6 +12,7 @@ from tests.browser.clips import record
 from tests.browser.people import CAMERA, DESK, FLAGS, PHONE, Open, Watched, read_picture
 from tests.browser.scanning import scan
 from tests.browser.test_counter import DONE, FOUND, STOP, UNDONE, at_counter, redeem
+from tests.directories import short_directory
 
 OPEN, LIGHT, SAID = "[data-part=open]", "[data-part=light]", "[data-scanner]"
 # What a phone has and this machine has not, with a note of its use.
@@ -28,9 +29,9 @@ Filmed = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service() -> Iterator[Service]:
     """A bank of this module's own: who is in when it ends is nobody else's affair."""
-    with started(tmp_path_factory.mktemp("bank")) as service:
+    with short_directory() as directory, started(directory / "data") as service:
         yield service
 
 

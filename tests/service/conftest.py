@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.processes import SELF, Operator, copy_data, ordinary_user, short_directory, timebank
+from tests.directories import short_directory
+from tests.service.processes import SELF, Operator, copy_data, ordinary_user, timebank
 from timebank.demo import SIGN_INS
 
 

@@ -3,13 +3,11 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -322,27 +320,6 @@ def is_ready(data: Path) -> bool:
 def log_of(data: Path) -> str:
     """Everything that the embedded PostgreSQL of `data` has said."""
     return (data / "postgres" / "server.log").read_text(errors="replace")
-
-
-def quick_place() -> str:
-    """Where files are in memory, if there is room: what is tested here are processes that die, not disks."""
-    memory = "/dev/shm"
-    with contextlib.suppress(OSError):
-        facts = os.statvfs(memory)
-        if facts.f_bavail * facts.f_frsize > 2 * 2**30:
-            return memory
-    return "/tmp"
-
-
-@contextlib.contextmanager
-def short_directory() -> Iterator[Path]:
-    """A directory with a short name that every account may pass through; unlike pytest's, which are private."""
-    directory = Path(tempfile.mkdtemp(prefix="timebank-", dir=quick_place()))
-    directory.chmod(0o711)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def copy_data(made: Path, data: Path, operator: Operator = SELF) -> Path:

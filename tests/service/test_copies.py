@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.directories import short_directory
 from tests.service.callers import DEMO, Caller, new_id
 from tests.service.operator import DEMO_CITY, done, refused, typed
 from tests.service.processes import (
     Service,
     copy_data,
-    short_directory,
     timebank,
 )
 from timebank import backups

@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 
 from tests.conftest import Database, with_database
-from tests.service.processes import SELF, ask, copy_data, free_port, short_directory
+from tests.directories import short_directory
+from tests.service.processes import SELF, ask, copy_data, free_port
 from timebank import postgres
 from timebank.database import (
     create_engine,

@@ -14,7 +14,8 @@ from beancount.core import data as directives
 from beancount.core import realization
 
 from ledger.export import account_name, commodity
-from tests.service.processes import copy_data, short_directory, timebank
+from tests.directories import short_directory
+from tests.service.processes import copy_data, timebank
 from tests.tools import find_hledger
 from timebank.postgres import EmbeddedPostgres
 

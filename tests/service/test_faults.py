@@ -13,7 +13,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.service.processes import Service, copy_data, short_directory, wait_until
+from tests.directories import short_directory
+from tests.service.processes import Service, copy_data, wait_until
 from tests.torture.crowd import come_and_go
 from tests.torture.killing import Killed, kill_in_the_middle
 from tests.torture.proxy import Proxy, proxy_to, to_socket, to_tcp

@@ -18,7 +18,7 @@ import pytest
 
 from api.commands import imports as import_commands
 from tests.api.people import Person
-from tests.service.processes import short_directory
+from tests.directories import short_directory
 from tests.stories import brought
 from tests.stories.brought import COMMUNITIES, STATIONS, VOLUNTEERS, name_of, phone_of
 from tests.stories.week import PASSWORD, Machine, Week, command, good

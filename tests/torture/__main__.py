@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.service.processes import Service, short_directory, timebank
+from tests.directories import short_directory
+from tests.service.processes import Service, timebank
 from tests.torture.crowd import come_and_go
 from tests.torture.killing import Killed, kill_in_the_middle
 from tests.torture.town import Town, look, prove, settle
