@@ -7,6 +7,8 @@ fails on a code anywhere in the code base that is missing here.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from api.field_words import FIELDS
+
 
 class Sentence(NamedTuple):
     """One code: its status, and one sentence in each language. `{name}` is filled from the problem's data."""
@@ -332,6 +334,8 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "sheet": ("没有这个工作表", "there is no such sheet"),
     "of_age": ("已成年者没有监护人", "who is of age has no guardian"),
+    "https": ("须以 https:// 开头", "it has to begin with https://"),
+    "not_outside": ("该地址不在外网", "it does not lie outside this network"),
     "under_age": ("本人未成年", "they are under age themselves"),
     "not_active": ("该成员已停用或不在册", "they are suspended or gone"),
     "has_role": (
@@ -365,23 +369,6 @@ class Blank(dict[str, Any]):
 
     def __missing__(self, key: str) -> str:
         return ""
-
-
-# What fields are called that stand in forms for everybody; the others say their own name, or their label.
-FIELDS: dict[str, tuple[str, str]] = {
-    "born": ("出生日期", "The date of birth"),
-    "capacity": ("名额", "The number of people"),
-    "ends_at": ("结束时间", "The end"),
-    "guardian_id": ("监护人", "The guardian"),
-    "mail": ("邮箱", "The mail address"),
-    "month": ("月份", "The month"),
-    "phone": ("手机号", "The mobile number"),
-    "pieces": ("数量", "The number of pieces"),
-    "points": ("积分", "The number of points"),
-    "since": ("开始日期", "The first day"),
-    "starts_at": ("开始时间", "The start"),
-    "until": ("结束日期", "The last day"),
-}
 
 
 def sentence(code: str, locale: str, data: Mapping[str, Any] | None = None) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Uuid, and_, any_, exists, insert, literal, or_, select, union_all
+from sqlalchemy import ARRAY, Row, Select, Text, Uuid, and_, any_, exists, insert, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, vault
@@ -215,7 +215,14 @@ async def names(connection: AsyncConnection, book_id: int, ids: Iterable[UUID]) 
         )
         for table in (region, station, fund, service_kind, reward)
     ]
-    return {row.id: (row.name_zh, row.name_en) for row in await connection.execute(union_all(*each))}
+    # A device is called by its station and its number, as on the station's page.
+    mark = literal(" · ") + device.c.number.cast(Text)
+    devices: Select[Any] = (
+        select(device.c.id, station.c.name_zh + mark, station.c.name_en + mark)
+        .join(station, (station.c.book_id == device.c.book_id) & (station.c.id == device.c.station_id))
+        .where(device.c.book_id == book_id, device.c.id == among(wanted))
+    )
+    return {row.id: (row.name_zh, row.name_en) for row in await connection.execute(union_all(*each, devices))}
 
 
 def among(ids: Sequence[UUID]) -> Any:

@@ -113,9 +113,9 @@ def checked_url(url: str, *, private: bool, demo: bool) -> str:
         raise Invalid(field="url", reason="too_long", limit=URL_LIMIT)
     here = is_loopback(host)
     if parts.scheme != "https" and not (parts.scheme == "http" and here and demo):
-        raise Invalid(field="url", reason="unknown")
+        raise Invalid(field="url", reason="https")
     if not private and not (here and demo) and (here or not is_outside(host, unless_name=True)):
-        raise Invalid(field="url", reason="range")
+        raise Invalid(field="url", reason="not_outside")
     return url
 
 

@@ -12,6 +12,7 @@ from api.auth import visitor_of
 from api.pages.forms import Form, as_uuid
 from api.pages.page import AnyRequest, answer_to, go, member, show, speaker
 from api.pages.scanned import keep
+from api.pages.ways import StationNumber
 from api.pages.words import hold_name
 from api.problems import Problem
 from api.sentences import sentence
@@ -103,12 +104,14 @@ async def punch(request: AnyRequest) -> Response[Any]:
     )
     committer = bank.commits.check_out if leaving else bank.commits.check_in
     await committer.submit(command)
-    return go(f"/check-in/{id}", kind="out" if leaving else "in")
+    return go(f"/check-in/{id}", kind="out" if leaving else "in", station=sent.station_number)
 
 
 @get("/check-in/{id:uuid}")
-async def done(request: AnyRequest, id: FromPath[UUID], kind: FromQuery[str] = "in") -> Response[Any]:
-    """What became of a check-in or check-out."""
+async def done(
+    request: AnyRequest, id: FromPath[UUID], kind: FromQuery[str] = "in", typed: StationNumber = ""
+) -> Response[Any]:
+    """What became of a check-in or check-out; digits that were wrong are typed again for the same station."""
     session, bank = member(request), bank_of(request)
     spoken = speaker(request)
     async with bank.engine.connect() as connection:
@@ -139,6 +142,7 @@ async def done(request: AnyRequest, id: FromPath[UUID], kind: FromQuery[str] = "
         request,
         "checkin/done.html",
         code=answer.code,
+        again=go("/check-in/digits", station=typed).url if answer.code == "digits_wrong" else None,
         state="refused" if answer.refused else answer.code,
         title=title,
         words=said,

@@ -8,6 +8,8 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromQuery
 
+from api.language import Language
+from api.pages import words
 from api.pages.forms import Form, as_uuid
 from api.pages.office import administrator, surroundings
 from api.pages.page import AnyRequest, answer_to, go, show, shown, speaker
@@ -106,9 +108,16 @@ async def form_page(
         rate_highest=policy.RATE_HIGHEST,
         kinds=services,
         kind_names={row.code: spoken.pick(row.name_zh, row.name_en) for row in services},
-        refusal=sentence(problem.code, spoken.tag, problem.data) if problem else None,
+        refusal=said(spoken, problem) if problem else None,
         preview=found,
     )
+
+
+def said(spoken: Language, problem: Problem) -> str:
+    """A refusal, naming a rule as the form does."""
+    field = str(problem.data.get("field", ""))
+    named = {"field": words.of(words.RULES, spoken, field)} if field in words.RULES else {}
+    return sentence(problem.code, spoken.tag, {**problem.data, **named})
 
 
 @post("/admin/policy/new", status_code=303)

@@ -14,13 +14,16 @@ from api import csv_file
 from api.csv_file import Cell
 from api.language import Language, mark
 from api.pages import words
-from api.pages.page import AnyRequest, member, show, speaker
+from api.pages.page import AnyRequest, Shown, member, show, speaker
 from api.periods import period_of
+from api.problems import Problem, problem_of
 from api.rest.operation import limit_of
+from api.sentences import sentence
 from api.state import Bank, bank_of
 from timebank import explain, members, periods, statements
 from timebank.clock import local_day
 from timebank.database import snapshot
+from timebank.errors import BankError
 from timebank.explain import Line
 from timebank.periods import Period
 from timebank.statements import Extract
@@ -77,6 +80,14 @@ class Asked:
         """As the address says it."""
         return cls(unit if unit in UNITS else "point", period_of(since, until))
 
+    @classmethod
+    def or_all(cls, unit: str, since: str | None, until: str | None) -> "tuple[Asked, Problem | None]":
+        """The same; where the days are none, all days, and what was wrong."""
+        try:
+            return cls.of(unit, since, until), None
+        except (BankError, Problem) as error:
+            return cls.of(unit, None, None), problem_of(error)
+
     def query(self, **more: Any) -> str:
         """The same as a part of an address."""
         values = {"unit": self.unit, "since": self.period.since, "until": self.period.until, **more}
@@ -108,6 +119,17 @@ async def verifiers(connection: AsyncConnection, bank: Bank, lines: Iterable[Lin
     return await members.names(connection, bank.book_id, bank.keys, ids)
 
 
+def told(request: AnyRequest, wrong: Problem | None, since: str | None, until: str | None) -> dict[str, Any]:
+    """What a page says of days that cannot be, which stand in its form as they were typed."""
+    spoken = speaker(request)
+    words = sentence(wrong.code, spoken.tag, wrong.data) if wrong else ""
+    return {
+        "status": wrong.status if wrong else 200,
+        "answer": Shown(True, spoken.gettext("There is no such period"), words) if wrong else None,
+        "typed": {"since": since or "", "until": until or ""},
+    }
+
+
 @get("/statement")
 async def statement(
     request: AnyRequest,
@@ -117,7 +139,8 @@ async def statement(
     before: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """Every line of a balance with what it came from: check-in, check-out, who verified it, under which rules."""
-    member_id, bank, asked = member(request).member_id, bank_of(request), Asked.of(unit, since, until)
+    member_id, bank = member(request).member_id, bank_of(request)
+    asked, wrong = Asked.or_all(unit, since, until)
     of_it: dict[str, Any] = {"unit": asked.unit, "period": asked.period}
     async with snapshot(bank.engine) as connection:
         balance = await explain.balance(connection, bank.book_id, member_id, bank.clock())
@@ -128,6 +151,7 @@ async def statement(
         request,
         "volunteer/statement.html",
         way="/statement",
+        **told(request, wrong, since, until),
         asked=asked,
         choices=asked.choices(request, "/statement"),
         balance=balance,
@@ -258,7 +282,8 @@ async def of_branch(
     before: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """Where a volunteer's points come from, as far as from the stations of this manager. The look is kept."""
-    bank, asked, spoken = bank_of(request), Asked.of(unit, since, until), speaker(request)
+    bank, spoken = bank_of(request), speaker(request)
+    asked, wrong = Asked.or_all(unit, since, until)
     path = f"/queue/{record_id}/statement"
     async with bank.engine.begin() as connection:
         found = await statements.of_branch(
@@ -278,6 +303,7 @@ async def of_branch(
         request,
         "station/statement.html",
         way="/queue",
+        **told(request, wrong, since, until),
         path=path,
         record_id=record_id,
         name=names.get(found.record.member_id, spoken.gettext("(erased)")),

@@ -15,6 +15,9 @@ from api.state import bank_of
 from timebank import cards, codes, members, overview, places, records
 from timebank.ids import uuid7
 
+# Of the station that somebody typed before.
+StationNumber = Annotated[str, QueryParameter(name="station")]
+
 
 @get("/S/{code:str}")
 async def poster(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
@@ -40,7 +43,9 @@ async def card(request: AnyRequest, code: FromPath[str]) -> Response[Any]:
 
 
 @get("/check-in/digits")
-async def digits(request: AnyRequest, typed: Annotated[str, QueryParameter(name="digits")] = "") -> Response[Any]:
+async def digits(
+    request: AnyRequest, typed: Annotated[str, QueryParameter(name="digits")] = "", asked: StationNumber = ""
+) -> Response[Any]:
     """Check in or out with the six digits of the screen, at the poster's station or the one whose number is typed."""
     session, bank = member(request), bank_of(request)
     spoken, code = speaker(request), kept(request, "poster")
@@ -56,7 +61,7 @@ async def digits(request: AnyRequest, typed: Annotated[str, QueryParameter(name=
         code=code,
         typed=typed,
         station=spoken.pick(station.name_zh, station.name_en) if station else "",
-        number=stay.station_number if stay else "",
+        number=asked if asked.isascii() and asked.isdigit() else stay.station_number if stay else "",
         leaving=stay is not None and (station is None or stay.station_id == station.id),
         id=uuid7(bank.clock()),
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from api.field_words import FIELDS
+from api.pages import words
 from api.pages.refilling import refilled
 
 # What a page never gives back.
@@ -73,6 +75,13 @@ def other(control: Control) -> list[str]:
     if control.kind == "hidden":
         return control.values
     return {"date": ["2001-02-03"], "time": ["04:05"], "number": ["6"]}.get(control.kind, ['<"七" & 八>'])
+
+
+def unnamed(page: str) -> set[str]:
+    """The fields of a page's forms that a refusal would call by their bare names."""
+    fields = {each.name for action, controls in Forms(page).found if action for each in controls if each.kept}
+    known = FIELDS.keys() | words.FIELDS.keys() | words.RULES.keys() | {""}
+    return {name for name in fields - known if not name.startswith(("rate.", "was_", "column-"))}
 
 
 def lost(page: str) -> Iterator[str]:

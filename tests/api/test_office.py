@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.language import COOKIE
-from tests.api.filled import lost
+from tests.api.filled import lost, unnamed
 from tests.api.people import Person, Town
 
 PAGES = (
@@ -76,6 +76,7 @@ async def test_every_page_opens(town: Town, admin: Person, language: str) -> Non
         assert "<h1>" in answer.text
         # What a form is sent with stands in it again when it is refused.
         assert not list(lost(answer.text)), page
+        assert not unnamed(answer.text), page
 
 
 async def test_an_auditor_sees_forms_nowhere(town: Town) -> None:
@@ -191,6 +192,8 @@ async def test_the_trail_speaks_in_words(town: Town, admin: Person) -> None:
     page = f"/admin/stations/{town.city.station.id}"
     await submit(admin, page, page, name_en="Renamed")
     admin.client.cookies.set(COOKIE, "en")
+    await submit(admin, page, f"{page}/devices", kind="scanner", name="Door")
+    assert ">Renamed · 2</a>" in (await admin.get("/admin/trail?action=device")).text
     text = (await admin.get("/admin/trail?action=station")).text
     assert "Station changed" in text
     assert "<del>Test station</del> → <ins>Renamed</ins>" in text

@@ -1,7 +1,7 @@
 """Bad input loses nothing: a refused form comes back as it was sent, on every page."""
 
 from api.pages.refilling import refilled
-from tests.api.filled import Forms
+from tests.api.filled import Forms, lost, unnamed
 from tests.api.people import Town
 
 PAGE = """<details><summary>A</summary><form method="post" action="/a"><input type="hidden" name="id" value="1">
@@ -63,6 +63,9 @@ async def test_a_refused_form_comes_back_as_it_was_sent(town: Town) -> None:
     times = {"day": "2026-03-01", "start": "09:00", "end": "08:00"}
     entry = {**times, "reason": "手机没电"}
     phone = town.city.phones[await town.join("林一")]
+    for page in (station, f"{station}/paper", f"{station}/identity", "/privacy", "/helpers", "/tokens", "/card"):
+        text = (await manager.get(page)).text
+        assert (list(lost(text)), unnamed(text)) == ([], set()), page
     for person, path, fields in (
         (admin, "/admin/webhooks", {"url": "ftp://x", "events": ["record.corrected", "shift.planned"]}),
         (manager, f"{station}/entries", {**entry, "member": nobody}),

@@ -137,6 +137,11 @@ async def test_the_page_shows_a_period_from_one_balance_to_the_other(town: Town)
         assert f'href="/statement?unit=point&amp;since={since}&amp;until={until}"{chosen}>{words}</a>' in page
     empty = (await person.get("/statement?since=2026-05-01")).text
     assert "此时段没有往来" in empty
+    # Days that cannot be stand in the form as they were typed, and the page says what is wrong with them.
+    wrong = await person.get("/statement?since=2026-05-02&until=2026-05-01")
+    assert (wrong.status_code, "时段不正确" in wrong.text, "结束早于开始" in wrong.text) == (422, True, True)
+    assert 'value="2026-05-02"' in wrong.text
+    assert 'value="2026-05-01"' in wrong.text
     blank = await person.get("/statement?unit=minute&since=&until=")
     assert (blank.status_code, blank.text.count("查看来历") + blank.text.count("查看去向")) == (200, 5)
 

@@ -73,7 +73,11 @@ async def test_a_poster_and_digits_on_pages(town: Town, manager: Person, person:
     # And by number, out again; wrong digits are said in words.
     path, number = "/check-in/digits", town.city.station.number
     wrong = await post(person, path, "/check-in", kind="out", digits="000000", station_number=number)
-    assert "数字不正确" in (await person.get(wrong.headers["location"])).text
+    page = (await person.get(wrong.headers["location"])).text
+    assert "数字不正确" in page
+    # And are typed again without the station's number.
+    assert f'href="{path}?station={number}">重新输入' in page
+    assert f'value="{number}"' in (await person.get(f"{path}?station={number}")).text
     done = await post(person, path, "/check-in", kind="out", digits=digits(town), station_number=number)
     assert "签退成功" in (await person.get(done.headers["location"])).text
 

@@ -11,7 +11,7 @@ from tests.browser.people import DESK, PHONE, Open, phone_of, read_picture
 from tests.browser.scanning import scan, serve
 
 NOTHING = {"en": "Nothing is ticked", "zh-CN": "尚未勾选"}
-ONE = {"en": "Verify 1 record, 2 hrs 40 mins", "zh-CN": "核实 1 条，共2小时40分钟"}
+ONE = {"en": "Verify 1 record, 2 hrs 40 mins", "zh-CN": "核实 1 条，2小时40分钟"}
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
