@@ -44,8 +44,10 @@ $$
 
 def upgrade() -> None:
     """Create the schema, the guards and the grants."""
-    for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n\n"):
-        op.execute(statement.strip().removesuffix(";"))
+    for part in ("core", "core_service"):
+        source = Path(__file__).with_name(f"2026_11_24_{part}.sql").read_text(encoding="utf-8")
+        for statement in source.split(";\n\n"):
+            op.execute(statement.strip().removesuffix(";"))
     op.execute(REFUSE_CHANGE)
     for table in APPEND_ONLY:
         op.execute(
