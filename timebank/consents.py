@@ -5,7 +5,7 @@ says no, because paper forms said yes for those who joined before; being named i
 """
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import access, members, retention, trail
@@ -23,6 +23,8 @@ from timebank.tables import CONSENT_PURPOSES, consent, guardian, member
 PURPOSES = CONSENT_PURPOSES
 # To be named in public.
 HONOUR = "honour"
+# From this text on, with the places where one serves.
+WITH_PLACES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,15 +149,17 @@ async def standing(connection: AsyncConnection, book_id: int, member_id: UUID) -
     ]
 
 
-async def may_be_named(connection: AsyncConnection, book_id: int, ids: Iterable[UUID]) -> dict[UUID, datetime]:
-    """Which of these members agreed to be named in public, and when: whose latest answer to `honour` is yes.
+async def may_be_named(connection: AsyncConnection, book_id: int, ids: Iterable[UUID]) -> dict[UUID, Row[Any]]:
+    """Which of these members agreed to be named in public: whose latest answer to `honour` is yes, by `answered_at` and
+    the `number` of the text.
 
     It is not enough to name them: see `honours.hindrance`.
     """
-    query = (
-        select(consent.c.member_id, consent.c.agreed, consent.c.answered_at)
+    query: Select[Any] = (
+        select(consent.c.member_id, consent.c.agreed, consent.c.answered_at, consent.c.number)
         .where(consent.c.book_id == book_id, consent.c.purpose == HONOUR, consent.c.member_id.in_(set(ids)))
         .order_by(consent.c.answered_at, consent.c.id)
     )
-    latest = {row.member_id: row for row in await connection.execute(query)}
-    return {member_id: row.answered_at for member_id, row in latest.items() if row.agreed}
+    rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+    latest = {row.member_id: row for row in rows}
+    return {member_id: row for member_id, row in latest.items() if row.agreed}

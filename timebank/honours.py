@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, cast, exists, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, Text, and_, cast, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from timebank import access, consents, joining, limits, purses, vault
+from timebank import access, consents, joining, limits, periods, purses, vault
 from timebank.clock import local_day
 from timebank.errors import NotFound
 from timebank.keys import Keys
@@ -48,6 +48,8 @@ class Ranked(NamedTuple):
 
     member_id: UUID
     hours: int
+    stations: tuple[str, ...] = ()
+    """One or two of the stations where they served, of a roll that needs several."""
 
 
 class Honoured(NamedTuple):
@@ -97,7 +99,13 @@ async def ranking(connection: AsyncConnection, book_id: int, scope: Scope, perio
     Who may not be named for another reason that stands in clear is left out too, to leave room for the rest.
     """
     query = ranking_query(book_id, scope, period)
-    return [Ranked(row.member_id, row.hours) for row in await connection.execute(query)]
+    return [Ranked(row.member_id, row.hours, tuple(row[2:])) for row in await connection.execute(query)]
+
+
+def needs_several(scope: Scope, period: Period) -> bool:
+    """Whether a roll stands only where those who are named served at several stations: a branch's of a month, which
+    would say of the only station what its own roll does not."""
+    return scope.region_id is not None and period.since is not None and period == periods.month(period.since)
 
 
 def ranking_query(book_id: int, scope: Scope, period: Period) -> Select[Any]:
@@ -118,9 +126,12 @@ def ranking_query(book_id: int, scope: Scope, period: Period) -> Select[Any]:
         given = given.where(record.c.local_day >= period.since)
     if period.until is not None:
         given = given.where(record.c.local_day <= period.until)
+    if needs_several(scope, period):
+        at = cast(record.c.station_id, Text)
+        given = given.add_columns(func.min(at).label("one"), func.max(at).label("other"))
     sums = given.subquery()
     return (
-        select(sums.c.member_id, sums.c.hours)
+        select(*sums.c)
         .join_from(sums, answers, and_(answers.c.member_id == sums.c.member_id, answers.c.agreed))
         .join(member, and_(member.c.book_id == book_id, member.c.id == sums.c.member_id))
         .where(sums.c.hours > 0, member.c.state == "active", ~leaving())
@@ -158,18 +169,24 @@ async def named(
     *,
     today: date,
     now: datetime,
-    fewest: int = 0,
+    of_place: bool = False,
+    several: bool = False,
     limit: int = 20,
 ) -> list[Honoured]:
     """The lines of the roll: the names of those who may be named at this moment, with their ranks among themselves.
 
-    None at all where there are not `fewest`.
+    `of_place`: of those who agreed to be named with the places where they serve, and none at all where they are fewer
+    than five. `several`: none at all where all of them served at one and the same station.
     """
+    fewest, number = (FEWEST_AT_A_PLACE, consents.WITH_PLACES) if of_place else (0, 1)
+    if several and not at_several(ranked):
+        return []
     zone = await purses.time_zone(connection, book_id)
     under_age = exists().where(
         guardian.c.book_id == member.c.book_id, guardian.c.child_id == member.c.id, guardian.c.until > now
     )
     lines: list[Honoured] = []
+    counted: list[Ranked] = []
     for first in range(0, len(ranked), LOOKED_UP_AT_ONCE):
         some = ranked[first : first + LOOKED_UP_AT_ONCE]
         agreed = await consents.may_be_named(connection, book_id, [each.member_id for each in some])
@@ -178,14 +195,22 @@ async def named(
         )
         people = {row.id: row for row in await connection.execute(query)}
         for each in some:
-            if len(lines) == max(fewest, limit):
+            if len(lines) >= max(fewest, limit) and (at_several(counted) or not several):
                 return lines[:limit]
-            row = people.get(each.member_id)
-            name = None if row is None else adult_name(keys, row, agreed[each.member_id], today, zone)
+            row, yes = people.get(each.member_id), agreed.get(each.member_id)
+            if row is None or yes is None or yes.number < number:
+                continue
+            name = adult_name(keys, row, yes.answered_at, today, zone)
             if name is not None:
+                counted.append(each)
                 shared = bool(lines) and lines[-1].hours == each.hours
                 lines.append(Honoured(lines[-1].rank if shared else len(lines) + 1, name, each.hours))
-    return lines[:limit] if len(lines) >= fewest else []
+    return lines[:limit] if len(lines) >= fewest and (at_several(counted) or not several) else []
+
+
+def at_several(ranked: Sequence[Ranked]) -> bool:
+    """Whether these served at more than one station between them."""
+    return len({station for each in ranked for station in each.stations}) > 1
 
 
 def adult_name(keys: Keys, row: Row[Any], agreed_at: datetime, today: date, zone: ZoneInfo) -> str | None:
@@ -196,12 +221,25 @@ def adult_name(keys: Keys, row: Row[Any], agreed_at: datetime, today: date, zone
     return str(fields["name"])
 
 
-def hindrance(born: str | None, agreed_at: datetime, today: date, zone: ZoneInfo) -> str | None:
+def hindrance(
+    born: str | None,
+    agreed_at: datetime,
+    today: date,
+    zone: ZoneInfo,
+    *,
+    state: str = "active",
+    leaving: bool = False,
+) -> str | None:
     """Why somebody who agreed is not named all the same; None where nothing stands against it.
 
-    `born_unknown`: nobody is taken for an adult unseen. `under_age`: today. `agreed_under_age`: whoever gave the yes,
-    the guardian or the child, it does not outlast the childhood; they answer for themselves once they are 18.
+    `suspended`; `leaving`: they are to be erased. `born_unknown`: nobody is taken for an adult unseen. `under_age`:
+    today. `agreed_under_age`: whoever gave the yes, the guardian or the child, it does not outlast the childhood; they
+    answer for themselves once they are 18.
     """
+    if state != "active":
+        return "suspended"
+    if leaving:
+        return "leaving"
     if not born:
         return "born_unknown"
     birthday = date.fromisoformat(born)

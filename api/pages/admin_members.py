@@ -6,6 +6,7 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromPath
 
+from api.language import mark
 from api.pages import words
 from api.pages.forms import Form, as_uuid
 from api.pages.office import ADMINS, READERS, all_regions, as_id, cursor_of, office, query_of, reader
@@ -18,11 +19,22 @@ from api.rest import privacy as privacy_deeds
 from api.rest import roles as role_deeds
 from api.rest.operation import limit_of
 from api.state import bank_of
-from timebank import consents, erasing, identities, members, membership, minors, overview, readings, roles
+from timebank import consents, erasing, honours, identities, members, membership, minors, overview, readings, roles
+from timebank.clock import local_day
 from timebank.errors import BankError
 from timebank.tables import ROLES
 
 WAY = "/admin/members"
+# Why a member who agreed to be named is not.
+UNNAMED = {
+    "born_unknown": mark("Not named on the roll of honour: the date of birth is not known. Enter it from the papers."),
+    "under_age": mark("Not named on the roll of honour: under 18."),
+    "agreed_under_age": mark(
+        "Not named on the roll of honour: this yes is from before the 18th birthday. The member answers anew."
+    ),
+    "suspended": mark("Not named on the roll of honour while suspended."),
+    "leaving": mark("Not named on the roll of honour: the member is to be erased."),
+}
 NOTHING = Tried(None, None, {})
 
 
@@ -147,6 +159,17 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         born, acting = await minors.of(connection, bank.book_id, bank.keys, row, bank.clock())
         guardians = await members.names(connection, bank.book_id, bank.keys, [each.guardian_id for each in acting])
         await readings.note(connection, bank.book_id, session.member_id, [member_id], "file", bank.clock())
+    spoken, why = speaker(request), None
+    for each in standing:
+        if each.text.purpose == consents.HONOUR and each.agreed and each.at:
+            why = honours.hindrance(
+                born.isoformat() if born else None,
+                each.at,
+                local_day(bank.clock(), spoken.zone),
+                spoken.zone,
+                state=row.state,
+                leaving=wish is not None,
+            )
     return office(
         request,
         "admin/member.html",
@@ -157,8 +180,9 @@ async def member_page(request: AnyRequest, member_id: UUID, tried: Tried) -> Res
         gone=row.state in members.GONE,
         me=session.member_id,
         standing=standing,
+        unnamed=spoken.gettext(UNNAMED[why]) if why else None,
         document=document,
-        document_name=words.of(words.DOCUMENTS, speaker(request), document.kind) if document else "",
+        document_name=words.of(words.DOCUMENTS, spoken, document.kind) if document else "",
         same=same,
         born=born,
         acting=[(each, guardians.get(each.guardian_id)) for each in acting],

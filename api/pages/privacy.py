@@ -67,6 +67,8 @@ UNNAMED = {
         " office: an administrator enters the date."
     ),
     "under_age": mark("Nobody under 18 is named."),
+    "suspended": mark("You are not named while your membership is suspended."),
+    "leaving": mark("You are not named, because you are to be erased."),
     "agreed_under_age": mark(
         "This yes was given before the 18th birthday and does not count any more. Please answer again."
     ),
@@ -118,7 +120,8 @@ async def privacy_page(
     born, why = (person or {}).get("born"), None
     for each in standing:
         if each.text.purpose == consents.HONOUR and each.agreed and each.at:
-            why = honours.hindrance(born, each.at, local_day(bank.clock(), spoken.zone), spoken.zone)
+            today = local_day(bank.clock(), spoken.zone)
+            why = honours.hindrance(born, each.at, today, spoken.zone, state=row.state, leaving=wish is not None)
     return show(
         request,
         "volunteer/privacy.html",

@@ -92,10 +92,18 @@ async def asked(request: AnyRequest) -> Roll:
         await honours.count_miss(bank.engine, bank.book_id, bank.keys, address_of(request), now)
 
     ranked = await bank.rolls.ranking(scope, period, now, on_miss=count)
-    fewest = honours.FEWEST_AT_A_PLACE if scope.station_id or scope.region_id else 0
+    of_place, several = bool(scope.station_id or scope.region_id), honours.needs_several(scope, period)
     async with bank.engine.connect() as connection:
         lines = await honours.named(
-            connection, bank.book_id, bank.keys, ranked, today=today, now=now, fewest=fewest, limit=limit
+            connection,
+            bank.book_id,
+            bank.keys,
+            ranked,
+            today=today,
+            now=now,
+            of_place=of_place,
+            several=several,
+            limit=limit,
         )
     return Roll(first, month is None, scope, place, lines, began)
 

@@ -64,9 +64,9 @@ class ConsentAnswer(Body, frozen=True):
     id: UUID
     """UUID version 7, made by the sender and kept until there is an answer."""
     purpose: Purpose
-    number: Annotated[int, Meta(ge=1, le=1000)]
-    """Which version of the text; one agrees to the one in use."""
     agreed: bool
+    number: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """Which version of the text, the one in use where it is left out; one agrees to no other."""
 
 
 class NewName(Body, frozen=True):
@@ -198,7 +198,7 @@ async def answered(deed: Doing[ConsentAnswer], member_id: UUID, by: UUID) -> Non
         deed.bank.book_id,
         member_id,
         purpose=deed.body.purpose,
-        number=deed.body.number,
+        number=deed.body.number or consents.in_use(deed.body.purpose).number,
         agreed=deed.body.agreed,
         id=deed.id,
         actor_id=by,

@@ -113,7 +113,7 @@ CASES = {
         "household_id",
     ),
     "POST /api/v1/members/{member_id}/consents": made(
-        "consent.give", lambda to: {"purpose": "honour", "number": 1, "agreed": True}, "purpose", "number"
+        "consent.give", lambda to: {"purpose": "honour", "number": 2, "agreed": True}, "purpose", "number"
     ),
     "POST /api/v1/members/{member_id}/merger": Case(
         "member.absorb", lambda to: {"absorbed_id": to["absorbed_id"]}, {"state"}, {"absorbed_id", "minutes", "points"}

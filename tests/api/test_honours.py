@@ -14,7 +14,7 @@ from tests.factories import MORNING, PASSWORD
 from timebank import consents, erasing, honours, members, periods
 from timebank.honours import Scope
 from timebank.ids import uuid7
-from timebank.tables import attempt, guardian
+from timebank.tables import attempt, consent, guardian
 
 ROLL = "/api/v1/honour-roll"
 # The sessions that wait for the lock of this one.
@@ -25,6 +25,9 @@ GROWN_UP = date(1960, 5, 1)
 NAMES = ("甘一", "甘二", "袁三", "修四", "默五", "童六", "少七", "停八", "离九", "忘十", "生十一")
 
 
+TEXT = consents.in_use(consents.HONOUR)
+
+
 async def agrees(connection: AsyncConnection, town: Town, member_id: UUID, agreed: bool = True) -> None:
     """Somebody's answer to being named."""
     await consents.answer(
@@ -32,7 +35,7 @@ async def agrees(connection: AsyncConnection, town: Town, member_id: UUID, agree
         town.city.book_id,
         member_id,
         purpose="honour",
-        number=1,
+        number=TEXT.number,
         agreed=agreed,
         id=uuid7(town.watch.now),
         actor_id=member_id,
@@ -113,7 +116,7 @@ async def test_a_yes_from_before_the_birthday_names_nobody(town: Town) -> None:
     grown = await town.member(people["少七"])
     page = (await grown.get("/privacy")).text
     assert "是在满 18 周岁以前给出的" in page
-    answer = {"id": grown.new_id(), "purpose": "honour", "number": "1", "agreed": "true"}
+    answer = {"id": grown.new_id(), "purpose": "honour", "number": str(TEXT.number), "agreed": "true"}
     assert (await grown.fill("/privacy/consents", **answer)).status_code == 303
     assert "是在满 18 周岁以前给出的" not in (await grown.get("/privacy")).text
     assert "少七" in {name for _, name, _ in await names(grown)}
@@ -164,13 +167,25 @@ async def test_a_roll_is_of_a_period_and_a_place(town: Town, monkeypatch: pytest
         # Whole hours alone: an hour and a half, and half an hour that makes it two.
         for days, minutes in ((31, 90), (32, 30)):
             await verified(connection, city, here[0], MORNING + timedelta(days=days), minutes)
+        # Who agreed to a text that names no place is named where none is.
+        earlier = await city.add_member(connection, "林七", born=GROWN_UP)
+        facts = {"book_id": city.book_id, "member_id": earlier, "purpose": "honour", "answered_at": town.watch.now}
+        await connection.execute(insert(consent).values(**facts, id=city.new_id(), number=1, agreed=True))
+        await verified(connection, city, earlier, MORNING, 190)
         await city.grant(connection, city.manager_id, "manager", station_id=elsewhere.id)
         await verified(connection, city, other, MORNING, 150, station=elsewhere)
     station = f"&station_id={city.station.id}"
     five = ["林一", "林三", "林二", "林五", "林四"]
     everywhere = [(1, "林六", 2), *((2, name, 1) for name in five)]
-    assert await names(reader) == await names(reader, f"&region_id={city.region_id}") == everywhere
-    assert await names(reader, f"&region_id={city.community_id}") == [(1, name, 1) for name in five]
+    assert await names(reader, f"&region_id={city.region_id}") == everywhere
+    assert await names(reader) == [(1, "林七", 3), (2, "林六", 2), *((3, name, 1) for name in five)]
+    # All of them served at one station: of a month, the community has none.
+    assert await names(reader, f"&region_id={city.community_id}") == []
+    assert await names(reader, f"&region_id={city.region_id}&limit=1") == everywhere[:1]
+    assert await names(reader, f"&region_id={city.community_id}", "year=2026") == [
+        (1, "林一", 3),
+        *((2, name, 1) for name in five[1:]),
+    ]
     of_year = [(1, "林一", 3), *((2, name, 1) for name in five[1:])]
     assert await names(reader, station, "year=2026") == of_year
     assert await names(reader, f"{station}&limit=1", "year=2026") == of_year[:1]
@@ -195,7 +210,7 @@ async def test_a_roll_is_of_a_period_and_a_place(town: Town, monkeypatch: pytest
     for path in ("/honour", "/honour?year=2026", "/honour?year=2000", f"/honour?year=2026{station}"):
         page = await reader.get(path)
         assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
-    assert "至少有 5 人可以公布" in page.text
+    assert "至少有 5 人同意" in page.text
     assert "未全部列出" not in page.text
     monkeypatch.setattr(honours, "PLACES_LIMIT", 1)
     assert "未全部列出" in (await reader.get("/honour")).text

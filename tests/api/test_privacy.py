@@ -160,8 +160,9 @@ async def test_consents_are_answered_on_the_page(town: Town) -> None:
     form = {"purpose": "service", "number": "1", "agreed": "true", "id": volunteer.new_id()}
     assert (await volunteer.fill("/privacy/consents", **form)).headers["location"] == "/privacy?done=consent"
     page = f"/admin/members/{volunteer.member_id}"
-    form = {"purpose": "honour", "number": "1", "agreed": "true", "id": admin.new_id()}
+    form = {"purpose": "honour", "agreed": "true", "id": admin.new_id()}
     assert (await admin.fill(f"{page}/consents", **form)).headers["location"] == f"{page}?saved=1"
+    assert "未列入荣誉榜：出生日期未登记" in (await admin.get(page)).text
     found = (await volunteer.get("/api/v1/me/consents")).json()["consents"]
     assert [(each["purpose"], each["agreed"]) for each in found] == [
         ("service", True),

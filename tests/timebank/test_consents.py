@@ -28,7 +28,9 @@ async def say(
     connection: AsyncConnection, city: City, member_id: UUID, purpose: str, agreed: bool, **more: object
 ) -> None:
     """An answer, the member's own unless `actor_id` says otherwise."""
-    facts = {"actor_id": member_id, "number": 1, "now": MORNING, **more}
+    facts = {"actor_id": member_id, "now": MORNING, **more}
+    if "number" not in facts:
+        facts["number"] = consents.in_use(purpose).number
     await consents.answer(
         connection,
         city.book_id,
@@ -51,7 +53,7 @@ async def test_the_latest_answer_counts_and_all_are_kept(connection: AsyncConnec
     for minutes, agreed in enumerate((True, False, True)):
         await say(connection, city, member_id, "honour", agreed, now=MORNING + timedelta(minutes=minutes))
     honour = (await consents.standing(connection, city.book_id, member_id))[2]
-    assert (honour.agreed, honour.number, honour.by, honour.is_current) == (True, 1, member_id, True)
+    assert (honour.agreed, honour.number, honour.by, honour.is_current) == (True, 2, member_id, True)
     assert len(await rows(connection, city, consent)) == 3
     actions = [row.action for row in await rows(connection, city, audit_entry, subject_id=member_id)]
     assert sorted(actions) == ["consent.give", "consent.give", "consent.withdraw", "member.add"]
@@ -62,7 +64,8 @@ async def test_only_who_said_yes_is_named_in_public(connection: AsyncConnection,
     await say(connection, city, yes, "honour", True)
     await say(connection, city, no, "honour", True)
     await say(connection, city, no, "honour", False, now=LATER)
-    assert await consents.may_be_named(connection, city.book_id, [yes, no, silent]) == {yes: MORNING}
+    named = await consents.may_be_named(connection, city.book_id, [yes, no, silent])
+    assert [(id, row.answered_at, row.number) for id, row in named.items()] == [(yes, MORNING, consents.WITH_PLACES)]
 
 
 async def test_who_withdraws_from_service_is_not_recorded_any_more(connection: AsyncConnection, city: City) -> None:

@@ -90,7 +90,14 @@ async def test_what_was_refused_last_stays_refused(connection: AsyncConnection, 
     )
     for member_id, purpose, hours, agreed in said:
         at = MORNING + timedelta(hours=hours)
-        facts: dict[str, Any] = {"purpose": purpose, "number": 1, "agreed": agreed, "actor_id": member_id, "now": at}
+        number = consents.in_use(purpose).number
+        facts: dict[str, Any] = {
+            "purpose": purpose,
+            "number": number,
+            "agreed": agreed,
+            "actor_id": member_id,
+            "now": at,
+        }
         await consents.answer(connection, city.book_id, member_id, id=city.new_id(), **facts)
     assert set(await consents.may_be_named(connection, city.book_id, [survivor])) == {survivor}
     await merge(connection, city, survivor, absorbed)
@@ -104,7 +111,7 @@ async def test_what_was_refused_last_stays_refused(connection: AsyncConnection, 
     assert (await members.by_id(connection, city.book_id, survivor)).refused == ["honour", "location"]
     # A yes of the absorbed account is no answer of the survivor's, and a no of the survivor's stays.
     third = await city.add_member(connection)
-    facts = {"purpose": "honour", "number": 1, "agreed": True, "actor_id": third, "now": LATER + timedelta(hours=1)}
+    facts = {"purpose": "honour", "number": 2, "agreed": True, "actor_id": third, "now": LATER + timedelta(hours=1)}
     await consents.answer(connection, city.book_id, third, id=city.new_id(), **facts)
     await merge(connection, city, survivor, third, now=LATER + timedelta(hours=2))
     assert await consents.may_be_named(connection, city.book_id, [survivor]) == {}
