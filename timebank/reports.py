@@ -28,7 +28,8 @@ class StationReport:
     """A month of a station. Minutes and points are those of verified records, as they are now.
 
     `kinds`: `name_zh`, `name_en`, `records`, `people`, `minutes`, `points`. `grades`: `grade`, `records`, `minutes`.
-    `states`: how many records of the month are in which state. `holds`: how many were held for which reason.
+    `days`: the minutes of every day that has any. `states`: how many records of the month are in which state. `holds`:
+    how many were held for which reason.
     `rewards`: `name_zh`, `name_en`, `pieces`, `points` of what was handed over here.
     """
 
@@ -38,6 +39,7 @@ class StationReport:
     people: int
     minutes: int
     points: int
+    days: dict[date, int]
     kinds: Sequence[Row[Any]]
     grades: Sequence[Row[Any]]
     states: dict[str, int]
@@ -92,6 +94,7 @@ async def of_station(
         people=sums.people,
         minutes=int(sums.minutes),
         points=int(sums.points),
+        days=await by_day(connection, verified),
         kinds=await by_kind(connection, verified),
         grades=await by_grade(connection, verified),
         states={state: found.get(state, 0) for state in STATES},
@@ -107,6 +110,17 @@ async def of_station(
 def whole_sum(column: ColumnElement[Any]) -> ColumnElement[int]:
     """A sum as a whole number; PostgreSQL answers one of big integers as a decimal."""
     return cast(func.sum(column), BigInteger)
+
+
+async def by_day(connection: AsyncConnection, condition: ColumnElement[bool]) -> dict[date, int]:
+    """How many minutes were served on each day, the first day first."""
+    query = (
+        select(record.c.local_day, whole_sum(record.c.credited_minutes).label("minutes"))
+        .where(condition)
+        .group_by(record.c.local_day)
+        .order_by(record.c.local_day)
+    )
+    return {row.local_day: row.minutes for row in await connection.execute(query)}
 
 
 async def by_kind(connection: AsyncConnection, condition: ColumnElement[bool]) -> Sequence[Row[Any]]:

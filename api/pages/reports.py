@@ -1,14 +1,17 @@
 """The monthly report of a station, on a page and on paper."""
 
+from datetime import timedelta
 from typing import Any
 
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery
 
+from api.pages import chart
 from api.pages.desk import station_at
 from api.pages.page import AnyRequest, member, show, speaker
 from api.paper import press
 from api.paper import report as report_paper
+from api.paper.certificate import hours
 from api.periods import month_of
 from api.state import bank_of
 from timebank import periods, reports
@@ -32,6 +35,8 @@ async def asked(request: AnyRequest, number: int, month: str | None) -> StationR
 async def report(request: AnyRequest, number: FromPath[int], month: FromQuery[str | None] = None) -> Response[Any]:
     """What was served at a station in a month."""
     found, spoken = await asked(request, number, month), speaker(request)
+    days = [found.first_day + timedelta(days=number) for number in range((found.last_day - found.first_day).days + 1)]
+    busiest = max(found.days, key=lambda day: found.days[day], default=None)
     first, this = found.first_day, local_day(bank_of(request).clock(), spoken.zone)
     later = periods.month_after(first) if (first.year, first.month) < (this.year, this.month) else None
     return show(
@@ -45,6 +50,13 @@ async def report(request: AnyRequest, number: FromPath[int], month: FromQuery[st
         earlier=f"{periods.month_before(first).since:%Y-%m}",
         later=f"{later.since:%Y-%m}" if later else None,
         figures=report_paper.figures(spoken, found),
+        bars=chart.bars([found.days.get(day, 0) for day in days]),
+        width=chart.WIDTH,
+        first_day=found.first_day,
+        last_day=found.last_day,
+        busiest=busiest,
+        by_day=[(day, hours(spoken, minutes)) for day, minutes in found.days.items()],
+        most=hours(spoken, found.days[busiest]) if busiest else "",
         tables=report_paper.tables(spoken, found),
     )
 

@@ -54,6 +54,8 @@ class Report(Answered, frozen=True):
     records: int
     decided: int
     held: int
+    days: dict[date, int]
+    """The minutes of every day that has any."""
     kinds: list[KindReport]
     grades: list[GradeReport]
     states: dict[str, int]
@@ -81,6 +83,7 @@ async def report(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
             records=found.records,
             decided=found.decided,
             held=found.held,
+            days=found.days,
             kinds=[shaped(row, KindReport) for row in found.kinds],
             grades=[shaped(row, GradeReport) for row in found.grades],
             states=found.states,

@@ -1,5 +1,6 @@
 """The monthly report of a station: every figure is the database's, on the page, on paper and for programs."""
 
+import re
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -114,9 +115,16 @@ async def test_every_figure_is_the_database_s(town: Town, manager: Person) -> No
         report.holds,
     )
     assert [row["minutes"] for row in told["kinds"]] == [210, 45]
+    assert {date.fromisoformat(day): minutes for day, minutes in told["days"].items()} == report.days
+    assert sum(report.days.values()) == 255
     assert told["rewards"] == [{"name_zh": "大米", "name_en": "Rice", "pieces": 1, "points": 20}]
 
     page = (await manager.get(f"/stations/{number}/report?month=2026-03")).text
+    # A bar for every day that has hours, the greatest as high as the drawing, and the same in a table.
+    heights = [float(height) for height in re.findall(r'<rect [^>]*height="([\d.]+)"', page)]
+    greatest = max(report.days.values())
+    assert heights == [round(100 * minutes / greatest, 2) for minutes in report.days.values()]
+    assert page.count('<tr><th scope="row">2026年3月') == len(report.days)
     for figure in ("4.25", "3.5", "大米"):
         assert figure in page
     # Nobody says a month: the one before this.
