@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,6 +24,18 @@ from timebank.settings import Settings
 from timebank.sms import LocalSender
 
 Build = Callable[..., contextlib.AbstractAsyncContextManager[Town]]
+
+# Hashing is slow on purpose: a third of the time of all tests here. How slow is the business of test_passwords.py, in
+# tests/timebank; and a bank that somebody starts hashes as it always does.
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+QUICK_NOBODY = QUICK.hash("nobody's password, which no keyed hash can equal")
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords and PINs are hashed as always, at a lower price."""
+    monkeypatch.setattr(passwords, "HASHER", QUICK)
+    monkeypatch.setattr(passwords, "NOBODY", QUICK_NOBODY)
 
 
 @pytest.fixture(scope="session")
