@@ -4,16 +4,24 @@ A copy is one file of `pg_dump`, taken in one snapshot while the bank serves. It
 file, which is kept apart from it, and without which names and phone numbers in it cannot be read.
 """
 
+import contextlib
 import os
+import re
 import secrets
 import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, Any, NoReturn, cast
 
 from sqlalchemy import text
 
 from timebank.database import create_engine, for_clients, reached
 from timebank.postgres_files import find_clients
 from timebank.refusal import Refusal
+
+# To whom something belongs, in a script of pg_restore.
+OWNER = re.compile(rb"(ALTER .* OWNER TO )(.+);\n")
 
 
 def dump(owner_url: str, file: Path, *, snapshot: str | None = None) -> None:
@@ -70,29 +78,71 @@ def refuse_unreadable(file: Path) -> None:
 
 
 def restore(owner_url: str, file: Path) -> None:
-    """Fill the empty database at `owner_url` from a copy, all of it or nothing. The roles must exist.
+    """Fill the empty database at `owner_url` from a copy, all of it or nothing. The ledger's roles must exist; what the
+    bank's owner had where the copy was made, whatever they are called there, belongs to whoever restores.
 
-    Refusal as for `refuse_unreadable`, and `restore_failed` (with what pg_restore said).
+    Refusal as for `refuse_unreadable`, and `restore_failed` (with what pg_restore or psql said).
     """
     refuse_unreadable(file)
     place, secret = for_clients(owner_url)
-    run(
-        "restore_failed",
-        ["pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={place}", str(file)],
-        secret,
-    )
+    options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--dbname={place}"]
+    with tempfile.TemporaryFile() as unread, tempfile.TemporaryFile() as unwritten:
+        reading = begin(["pg_restore", "--file=-", str(file)], {}, stdout=subprocess.PIPE, stderr=unread)
+        writing = begin(["psql", *options], secret, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=unwritten)
+        source, target = cast(IO[bytes], reading.stdout), cast(IO[bytes], writing.stdin)
+        try:
+            # What psql has no patience for, it says itself.
+            with contextlib.suppress(BrokenPipeError):
+                target.writelines(owned_here(source))
+                target.flush()
+            source.close()
+            if reading.wait() != 0 and writing.poll() is None:
+                # Before its end: psql would keep what has come so far.
+                writing.kill()
+                refuse("restore_failed", "pg_restore", reading.returncode, unread)
+            with contextlib.suppress(BrokenPipeError):
+                target.close()
+            if writing.wait() != 0:
+                refuse("restore_failed", "psql", writing.returncode, unwritten)
+        finally:
+            for process in (reading, writing):
+                process.kill()
+                process.wait()
+
+
+def owned_here(script: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a restoring script, in which the ledger keeps its owner and the rest is whoever runs it's."""
+    in_rows = False
+    for line in script:
+        if in_rows:
+            in_rows = line != b"\\.\n"
+        elif line.startswith(b"COPY ") and line.endswith(b" FROM stdin;\n"):
+            in_rows = True
+        elif (found := OWNER.fullmatch(line)) and found[2] != b"ledger_owner":
+            yield found[1] + b"CURRENT_USER;\n"
+            continue
+        yield line
+
+
+def begin(command: list[str], secret: dict[str, str], **pipes: Any) -> subprocess.Popen[bytes]:
+    """Begin one of PostgreSQL's programs."""
+    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **secret}
+    return subprocess.Popen([find_clients() / command[0], *command[1:]], env=environment, **pipes)  # noqa: S603
+
+
+def refuse(code: str, program: str, status: int, said: IO[bytes]) -> NoReturn:
+    """Refusal `code` with the last words of a program that failed."""
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines() or [f"{program} ended with status {status}"]
+    raise Refusal(code, " / ".join(lines[-3:]), program=program)
 
 
 def run(code: str, command: list[str], secret: dict[str, str]) -> None:
     """Run one of PostgreSQL's programs to its end; Refusal `code` with its last words when it fails."""
-    program = find_clients() / command[0]
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **secret}
-    done = subprocess.run(  # noqa: S603
-        [program, *command[1:]], env=environment, capture_output=True, text=True, errors="replace", check=False
-    )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"{command[0]} ended with status {done.returncode}"]
-        raise Refusal(code, " / ".join(lines[-3:]), program=command[0])
+    with tempfile.TemporaryFile() as said:
+        status = begin(command, secret, stdout=subprocess.DEVNULL, stderr=said).wait()
+        if status != 0:
+            refuse(code, command[0], status, said)
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The copies that a bank keeps by itself: when, which stay, what stands beside them; and the keys' own copies."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.conftest import with_database
 from tests.factories import build_city
-from timebank import backups, key_copies, members
+from timebank import backup, backups, key_copies, members
 from timebank.backups import Proof
 from timebank.database import create_engine
 from timebank.keys import Keys, ServedKeys
@@ -21,6 +23,9 @@ NOW = datetime(2026, 12, 1, 4, tzinfo=UTC)  # noon in Nanchang
 ZONE = ZoneInfo("Asia/Shanghai")
 LONG_AGO = NOW - timedelta(days=3)
 WORDS = "four herons over the lake"
+OWNERS = """SELECT DISTINCT
+      schemaname || ' ' || CASE tableowner WHEN current_user THEN 'me' ELSE tableowner END AS owner
+    FROM pg_tables WHERE schemaname IN ('ledger', 'timebank')"""
 
 
 @pytest.mark.parametrize(
@@ -62,7 +67,13 @@ def test_the_newest_copies_stay(tmp_path: Path) -> None:
 
 
 async def test_a_copy_and_its_proof_are_of_one_moment(
-    engine: AsyncEngine, keys: Keys, new_book: int, database: Any, tmp_path: Path
+    engine: AsyncEngine,
+    keys: Keys,
+    new_book: int,
+    database: Any,
+    server: dict[str, str],
+    worker_name: str,
+    tmp_path: Path,
 ) -> None:
     assert await backups.copy(database.owner_url, database.service_url, 2_000_000_001, tmp_path / "none.dump") is None
     assert backups.read_note(tmp_path / "none.dump") is None
@@ -76,6 +87,25 @@ async def test_a_copy_and_its_proof_are_of_one_moment(
     assert backups.note_of(file).stat().st_mode & 0o777 == 0o600
     async with engine.connect() as connection:
         assert await backups.prove(connection, new_book) == proof
+    # Restored by somebody else, it is theirs, but for the ledger.
+    maker = create_engine(server["maker"]).execution_options(isolation_level="AUTOCOMMIT")
+    name = f"restored_{worker_name}"
+    place = with_database(server["maker"], name)
+    async with maker.connect() as connection:
+        await connection.execute(text(f"CREATE DATABASE {name}"))
+        try:
+            await asyncio.to_thread(backup.restore, place, file)
+            restored = create_engine(place)
+            async with restored.connect() as there:
+                assert await backups.prove(there, new_book) == proof
+                owners = await there.execute(text(OWNERS))
+                assert {row.owner for row in owners} == {"ledger ledger_owner", "timebank me"}
+            await restored.dispose()
+        finally:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    await maker.dispose()
+    rows = [b"COPY x (y) FROM stdin;\n", b"ALTER TABLE x OWNER TO y;\n", b"\\.\n"]
+    assert list(backup.owned_here(rows)) == rows
     backups.note_of(file).write_text("{")
     with pytest.raises(Refusal, match="backup_note_damaged"):
         backups.read_note(file)

@@ -21,14 +21,14 @@ def table(heading: str) -> dict[str, list[str]]:
 
 
 def refused() -> set[str]:
-    """Every code of a Refusal in the sources; `run` in backup.py raises one by the code it is given."""
+    """Every code of a Refusal in the sources; `run` and `refuse` in backup.py raise one by the code given."""
     found = set()
     for path in [*(ROOT / "timebank").rglob("*.py"), *(ROOT / "api").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
                 continue
             name = getattr(node.func, "id", None)
-            if name == "Refusal" or (name == "run" and path.name == "backup.py"):
+            if name == "Refusal" or (name in ("run", "refuse") and path.name == "backup.py"):
                 found.add(node.args[0].value)
     return found
 
