@@ -157,13 +157,16 @@ async def enter(request: AnyRequest, number: FromPath[int]) -> Response[Any]:
     try:
         async with bank.engine.connect() as connection:
             person = await cards.find(connection, bank.book_id, bank.keys, form.text("member"), bank.clock())
+        begun, ended = local_moment(request, form, "day", "start"), local_moment(request, form, "day", "end")
+        if ended <= begun:
+            raise Problem("invalid", {"field": "end", "reason": "before_start"})
         command = Enter(
             id=form.uuid("id"),
             actor_id=session.member_id,
             station_id=place.id,
             member_id=person.id,
-            started_at=local_moment(request, form, "day", "start"),
-            ended_at=local_moment(request, form, "day", "end"),
+            started_at=begun,
+            ended_at=ended,
             reason=form.text("reason"),
             service_kind_id=as_uuid(form.text("service_kind")),
         )

@@ -1,5 +1,6 @@
 """The template engine, once for each language: the filters speak it, and so does every message."""
 
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from functools import cache, partial
@@ -20,6 +21,7 @@ FUND_LINES = {
     "reverse": mark("Correction"),
     "expire": mark("Expired"),
 }
+MOBILE = re.compile(r"\+86(1\d\d)(\d{4})(\d{4})")
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
@@ -48,6 +50,7 @@ def environment(tag: str, zone: str) -> Environment:
         "short_day": short_day,
         "time": speaker.time,
         "moment": partial(moment, speaker),
+        "phone": phone,
     }
     found.globals |= {
         "language": speaker,
@@ -93,6 +96,12 @@ def short_day(context: Context, value: date | datetime) -> str:
     """A day with its weekday, and with its year unless that is this one."""
     speaker: Language = context["language"]
     return speaker.short_day(value, context["page"].today)
+
+
+def phone(number: str) -> str:
+    """A number as people write it down: 139 0000 0001. One from abroad stays as it is dialled."""
+    found = MOBILE.fullmatch(number)
+    return " ".join(found.groups()) if found else number
 
 
 def moment(speaker: Language, value: date | datetime) -> str:
