@@ -1,7 +1,7 @@
 """A bank over HTTP: the real app on real PostgreSQL, with a clock that a test moves."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from api.app import create_app
 from api.state import Bank
 from tests.api.people import Town, Watch
 from tests.factories import MORNING, PASSWORD, build_city
+from tests.hashing import cheap_hashes
 from timebank import passwords
 from timebank.commit import Commits
 from timebank.database import create_engine
@@ -36,6 +37,13 @@ def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords and PINs are hashed as always, at a lower price."""
     monkeypatch.setattr(passwords, "HASHER", QUICK)
     monkeypatch.setattr(passwords, "NOBODY", QUICK_NOBODY)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """Whoever signs in does so at once; `tests/timebank/test_passwords.py` is about what a guess costs."""
+    with cheap_hashes():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,9 @@ def holds(says: str, rows: list[Row[Any]]) -> bool:
     return bool(rows) and all(getattr(row, column[1]) == 0 for row in rows)
 
 
-async def test_every_statement_proves_what_it_says(connection: AsyncConnection, city: int) -> None:
+async def test_every_statement_proves_what_it_says_and_the_accounts_are_those_of_the_page(
+    connection: AsyncConnection, city: int
+) -> None:
     said = 0
     for statement in STATEMENTS:
         rows = list((await connection.execute(text(statement.replace("book_id = 1", f"book_id = {city}")))).all())
@@ -46,9 +48,7 @@ async def test_every_statement_proves_what_it_says(connection: AsyncConnection, 
         else:
             assert rows
     assert (said, len(STATEMENTS)) == (9, 10)
-
-
-async def test_the_accounts_are_those_of_the_page(connection: AsyncConnection, city: int) -> None:
+    # And the accounts are those of the page's table.
     rows = await connection.execute(
         text("SELECT DISTINCT kind, unit, floor FROM ledger.account WHERE book_id = :city"), {"city": city}
     )

@@ -297,7 +297,8 @@ async def test_sixty_four_at_once_never_both_undo_and_fulfil(engine: AsyncEngine
     chance = random.Random(20260302)
 
     async def caller(number: int) -> None:
-        for redemption_id in chance.sample(sorted(numbers), pieces):
+        # The first sees to it that each is undone once.
+        for redemption_id in chance.sample(sorted(numbers), pieces // 2 if number else pieces):
             verb = ("undo", "fulfil", "undo", "fulfil", "cancel")[chance.randrange(5)] if number else "undo"
             command = {
                 "undo": Undo(id=uuid7(MORNING), actor_id=city.clerk_id, fulfilment_id=handed[redemption_id]),

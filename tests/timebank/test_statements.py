@@ -68,9 +68,11 @@ async def test_a_statement_goes_from_one_balance_to_the_other(
     # 100 of the 120 are spent: what goes back is lent first.
     await correct(connection, city, first, 30, MORNING + timedelta(days=5))
     await verified(connection, city, member_id, MORNING + timedelta(days=6), 200)
-    days = [(MORNING + timedelta(days=day)).date() for day in range(9)]
     for unit in ("point", "minute"):
         whole = await extract(connection, city, member_id, unit=unit)
+        # Every day on which something happened, and one without on either side.
+        happened = {(line.recorded_at + timedelta(hours=8)).date() for line, _ in whole.lines}
+        days = sorted({*happened, min(happened) - timedelta(days=1), max(happened) + timedelta(days=1)})
         assert (whole.opening, whole.is_cut) == (0, False)
         balance = await explain.balance(connection, city.book_id, member_id, MORNING + timedelta(days=8))
         assert whole.closing == (balance.points if unit == "point" else balance.minutes)
