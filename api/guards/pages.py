@@ -25,6 +25,7 @@ PAGES: dict[str, Access] = {
     "POST /text-size": ANYBODY,
     # Of those who agreed to be named.
     "GET /honour": ANYBODY,
+    "GET /what-is-kept": ANYBODY,
     "GET /trust": ANYBODY,
     "GET /trust/authority.crt": ANYBODY,
     "POST /demo/clock": ANYBODY,

@@ -49,6 +49,9 @@ async def test_a_stranger_joins_from_a_poster(town: Town, poster: str) -> None:
     page = await person.get(page.headers["location"])
     assert "/join?scanned=1" in page.text
     assert town.city.station.name_zh in (await person.get("/join?scanned=1")).text
+    # Before anything is asked for, whoever wants to know reads what becomes of it.
+    assert 'href="/what-is-kept"' in (await person.get("/join?scanned=1")).text.split("<footer")[0]
+    assert "扫码所用手机：12 个月" in (await person.get("/what-is-kept")).text
     form = {"code": poster, "name": "林新来", "phone": PHONE, "born": "1990-05-01", "agreed": ["service", "honour"]}
     assert "验证码" in (await person.fill("/join", **form)).text
     wrong = await person.fill("/join/check", **form, digits="000000" if await digits(town) != "000000" else "1" * 6)

@@ -114,6 +114,7 @@ def test_the_table_is_reviewed_here_too() -> None:
         "GET /api/v1/errors",
         "GET /api/v1/honour-roll",
         "GET /honour",
+        "GET /what-is-kept",
         "GET /api/v1/errors/{code}",
         "GET /api/v1/openapi.json",
         "GET /design",

@@ -38,6 +38,7 @@ PAGES: dict[str | None, list[str | Led]] = {
         Led("/S/{poster}", "/scanned"),
         "/join?scanned=1",
         "/honour",
+        "/what-is-kept",
     ],
     "volunteer": [
         "/",
