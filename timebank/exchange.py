@@ -13,9 +13,8 @@ from msgspec import Meta
 from sqlalchemy import and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from timebank import members, vault
+from timebank import founding, members, vault
 from timebank.keys import Keys
-from timebank.refusal import Refusal
 from timebank.tables import member, record, region, service_kind, station
 
 FORMAT: Literal["timebank-records/1"] = "timebank-records/1"
@@ -75,9 +74,7 @@ async def lines(
 
     Memory stays flat. One transaction in which nothing moves makes it one moment. Refusal `book_missing`.
     """
-    root = select(region.c.id).where(region.c.book_id == book_id, region.c.parent_id.is_(None))
-    if await connection.scalar(root) is None:
-        raise Refusal("book_missing", f"There is no book {book_id}")
+    await founding.refuse_missing(connection, book_id)
     query = (
         select(
             *(column for column in record.c if column.name not in ("book_id", "holds")),

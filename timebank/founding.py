@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import kinds, purses, regions
+from timebank.refusal import Refusal
 from timebank.regions import Division
+from timebank.tables import region
 
 
 async def found(
@@ -27,3 +30,10 @@ async def found(
     await purses.create_book(connection, book_id, name, time_zone, now=now)
     await kinds.install(connection, book_id, now=now)
     return await regions.import_divisions(connection, book_id, divisions, now=now)
+
+
+async def refuse_missing(connection: AsyncConnection, book_id: int) -> None:
+    """Refusal `book_missing` where nobody has founded the book yet."""
+    root = select(region.c.id).where(region.c.book_id == book_id, region.c.parent_id.is_(None))
+    if await connection.scalar(root) is None:
+        raise Refusal("book_missing", f"There is no book {book_id} yet: timebank book create --name … --regions FILE")

@@ -11,10 +11,10 @@ import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.sentences import sentence
-from timebank import postgres
+from timebank import founding, postgres
 from timebank.clock import DemoClock, system_clock
 from timebank.database import create_engine, reached, refuse_other_schema
-from timebank.errors import BankError
+from timebank.errors import BankError, NotFound
 from timebank.keys import Keys
 from timebank.refusal import Refusal
 from timebank.settings import Settings, from_environment
@@ -33,15 +33,18 @@ class Desk:
     settings: Settings
 
 
-def at_desk(work: Callable[[Desk], Awaitable[T]]) -> T:
-    """Do `work` in one transaction. A refusal of the bank becomes a sentence for the person at the terminal."""
+def at_desk(work: Callable[[Desk], Awaitable[T]], *, founds: bool = False) -> T:
+    """Do `work` in one transaction. A refusal of the bank becomes a sentence for the person at the terminal.
+
+    Refusal `book_missing` where there is no book yet, unless the work `founds` it.
+    """
     with spoken():
         settings = from_environment()
         with service_url(settings) as url:
-            return asyncio.run(transact(settings, url, work))
+            return asyncio.run(transact(settings, url, work, founds=founds))
 
 
-async def transact(settings: Settings, url: str, work: Callable[[Desk], Awaitable[T]]) -> T:
+async def transact(settings: Settings, url: str, work: Callable[[Desk], Awaitable[T]], *, founds: bool) -> T:
     """Do `work` in one transaction on the database at `url`."""
     clock = DemoClock(settings.data / "clock") if settings.demo else system_clock
     keys = Keys.load_or_create(settings.data / "keys.json")
@@ -49,6 +52,8 @@ async def transact(settings: Settings, url: str, work: Callable[[Desk], Awaitabl
     try:
         async with reached(engine) as connection:
             await refuse_other_schema(connection)
+            if not founds:
+                await founding.refuse_missing(connection, settings.book_id)
             done = await work(Desk(connection, settings.book_id, keys, clock(), settings))
             await connection.commit()
             return done
@@ -86,6 +91,11 @@ def spoken() -> Iterator[None]:
     """Let errors that a person can do something about end the command with one sentence and its code."""
     try:
         yield
+    except NotFound as error:
+        # Nothing is hidden from the operator: what is not found is not there.
+        raise click.ClickException(
+            f"There is no such {str(error.data['kind']).replace('_', ' ')} ({error.code})"
+        ) from None
     except BankError as error:
         raise click.ClickException(f"{sentence(error.code, 'en', error.data)} ({error.code})") from None
     except Refusal as refusal:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from api.commands.desk import service_url, spoken
 from api.commands.doctor import language_of
 from api.import_words import FIELDS, KINDS, STATES, words_of
-from timebank import members
+from timebank import founding, members
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.database import create_engine, reached, refuse_other_schema
 from timebank.errors import NotFound
@@ -114,6 +114,7 @@ async def carry_out(settings: Settings, url: str, wish: Wish, planned: Plan) -> 
     try:
         async with reached(engine) as connection:
             await refuse_other_schema(connection)
+            await founding.refuse_missing(connection, settings.book_id)
             more = await chosen_of(connection, settings, keys, wish)
 
         async def run(dry: bool) -> Tally:

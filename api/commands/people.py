@@ -53,7 +53,7 @@ def book_create(name: str, file: Path) -> None:
             now=desk.now,
         )
 
-    console.print(f"{at_desk(work)} regions added.")
+    console.print(f"{at_desk(work, founds=True)} regions added.")
 
 
 @click.group("fund")
@@ -216,7 +216,7 @@ def demo_load() -> None:
         return await demo.load(desk.connection, desk.book_id, desk.keys, desk.now)
 
     with console.status("Loading the demo city …"):
-        loaded = at_desk(work)
+        loaded = at_desk(work, founds=True)
     console.print("The demo city is loaded." if loaded else "The demo city was there already.")
     table = Table("sign in as", "name", "phone", "password")
     for sign_in in demo.SIGN_INS:

@@ -79,9 +79,11 @@ def test_a_community_brings_its_people_and_their_hours(settings: dict[str, str],
     assert "role_not_allowed" in run(settings, "hours", *hours).output
     somebody = ["--as", settings["PHONE"]]
     assert "station_unknown" in run(settings, "hours", *hours, *somebody).output
-    assert "not_found" in run(settings, "hours", *hours, *somebody, "--station", "99").output
+    assert "no such station (not_found)" in run(settings, "hours", *hours, *somebody, "--station", "99").output
     assert "not_found" in run(settings, "hours", *hours, "--as", "13955559999").output
     assert "not_found" in run(settings, "points", *hours, "--fund", "无", "--map", "时长=points").output
+    nowhere = {**settings, "TIMEBANK_BOOK": "2000000002"}
+    assert "book_missing" in run(nowhere, "members", people).output
     done = run(settings, "hours", *hours, *somebody, "--station", "1", "--strict")
     assert done.exit_code == 0, done.output
     assert "added 2" in done.output

@@ -63,7 +63,7 @@ def station(**more: object) -> list[object]:
 def test_a_city_is_set_up_while_the_bank_serves(own_data: Path, regions: Path) -> None:
     with Service.start(own_data) as service:
         service.hear("The book is empty. Create the city: timebank book create")
-        refused("not_found", "user", "add", "--name", "林一", "--phone", "13900000011", data=own_data)
+        refused("book_missing", "user", "add", "--name", "林一", "--phone", "13900000011", data=own_data)
         create = ["book", "create", "--name", "南昌", "--regions", regions]
         assert "4 regions added." in typed(*create, data=own_data)
         assert "0 regions added." in done(*create, data=own_data)
