@@ -66,30 +66,25 @@ CATALOGUE = (
 
 async def install(connection: AsyncConnection, book_id: int, *, now: datetime, actor_id: UUID | None = None) -> int:
     """Give the book every kind of the catalogue that it does not have. Answers how many are new."""
-    added = 0
-    for position, kind in enumerate(CATALOGUE, start=1):
-        values = {"book_id": book_id, "id": uuid7(now), "position": position * 10, **kind._asdict()}
-        row = (
-            await connection.execute(
-                insert(service_kind)
-                .values(**values)
-                .on_conflict_do_nothing(index_elements=["book_id", "code"])
-                .returning(service_kind.c.id)
-            )
-        ).one_or_none()
-        if row is not None:
-            added += 1
-            await trail.write(
-                connection,
-                book_id,
-                actor_id=actor_id,
-                action="service_kind.add",
-                subject_kind="service_kind",
-                subject_id=row.id,
-                after=kind._asdict(),
-                now=now,
-            )
-    return added
+    missing = (
+        insert(service_kind)
+        .on_conflict_do_nothing(index_elements=["book_id", "code"])
+        .returning(service_kind.c.id, service_kind.c.code)
+    )
+    rows = [
+        {"book_id": book_id, "id": uuid7(now), "position": position * 10, **kind._asdict()}
+        for position, kind in enumerate(CATALOGUE, start=1)
+    ]
+    ids = {row.code: row.id for row in await connection.execute(missing, rows)}
+    await trail.write_added(
+        connection,
+        book_id,
+        actor_id=actor_id,
+        subject_kind="service_kind",
+        added={ids[kind.code]: kind._asdict() for kind in CATALOGUE if kind.code in ids},
+        now=now,
+    )
+    return len(ids)
 
 
 async def is_keeper(connection: AsyncConnection, book_id: int, actor_id: UUID, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """The audit trail: one entry for every change to who may do what and how the bank is set up."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -92,6 +92,33 @@ async def write(
             region_id=region_id,
         )
     )
+
+
+async def write_added(
+    connection: AsyncConnection,
+    book_id: int,
+    *,
+    actor_id: UUID | None,
+    subject_kind: str,
+    added: Mapping[UUID, dict[str, Any]],
+    now: datetime,
+) -> None:
+    """Keep that several things of no region were added, by their ids, at once; see `write`."""
+    entries = [
+        {
+            "book_id": book_id,
+            "id": uuid7(now),
+            "at": now,
+            "actor_id": actor_id,
+            "action": f"{subject_kind}.add",
+            "subject_kind": subject_kind,
+            "subject_id": id,
+            "after": after,
+        }
+        for id, after in added.items()
+    ]
+    if entries:
+        await connection.execute(insert(audit_entry), entries)
 
 
 async def write_own(
