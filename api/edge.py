@@ -34,7 +34,8 @@ HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 NO_STORE = (b"cache-control", b"no-store")
 # What is the same for everybody: nobody is looked up, no cookie is set.
 IMPERSONAL = ("/static/", "/health/", "/metrics", "/offline", "/service-worker.js")
-PATH_LIMIT = 2000
+# In bytes, query included: one Chinese character takes nine.
+ADDRESS_LIMIT = 4000
 # How much of a body that nobody wants is read before the answer, and for how long at most: more than the largest file
 # that is taken (`imports/uploads.py`), so that whoever sends a larger one is told so.
 LEFT_BYTES = 48 * 2**20
@@ -107,8 +108,8 @@ class Edge:
         if not is_served(visitor.arrival.host, bank.settings):
             raise Problem("host_unknown")
         raw_path, query = scope.get("raw_path") or b"", scope["query_string"]
-        if len(raw_path) + len(query) > PATH_LIMIT:
-            raise Problem("not_found")
+        if len(raw_path) + len(query) > ADDRESS_LIMIT:
+            raise Problem("address_too_long")
         if "\0" in scope["path"] or b"%00" in query or not is_text(scope["path"]):
             raise Problem("text_has_nul")
         path = scope["path"]

@@ -26,6 +26,7 @@ SENTENCES: dict[str, Sentence] = {
         400, "请求内容中有重复的字段：{field}。", "A field stands twice in the JSON: {field}."
     ),
     "text_not_utf8": Sentence(400, "请求内容不是正确的 UTF-8 文本。", "The request is not valid UTF-8 text."),
+    "address_too_long": Sentence(414, "网址过长，请缩短查找的内容。", "The address is too long: search for less."),
     "text_has_nul": Sentence(400, "文本中含有不能保存的字符。", "A text contains a character that cannot be stored."),
     "body_incomplete": Sentence(
         400, "请求没有完整送达，请重新提交。", "The request did not arrive whole; send it again."

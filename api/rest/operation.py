@@ -29,7 +29,7 @@ Handler = Callable[..., Awaitable[Response[Any]]]
 JSON_TYPE = "application/json"
 PAGE_LIMIT = 100
 # Codes that any route may be refused with, beside those that it names itself.
-ALWAYS = ("unexpected", "busy", "host_unknown", "text_has_nul")
+ALWAYS = ("unexpected", "busy", "host_unknown", "address_too_long", "text_has_nul")
 OF_WRITES = (
     "https_required",
     "cross_site",

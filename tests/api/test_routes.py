@@ -252,9 +252,9 @@ async def test_an_address_that_cannot_be_stored_is_refused(town: Town) -> None:
         assert (answer.status_code, code_of(answer)) == (400, "text_has_nul"), path
 
 
-async def test_a_very_long_address_is_not_found(town: Town) -> None:
-    answer = await town.stranger().get("/api/v1/errors/" + "x" * 3000)
-    assert problem(answer) == (404, "not_found")
+async def test_a_very_long_address_is_refused_as_that(town: Town) -> None:
+    for path in ("/api/v1/errors/" + "x" * 4000, "/api/v1/rewards?cursor=" + "福" * 450):
+        assert problem(await town.stranger().get(path)) == (414, "address_too_long")
 
 
 def test_an_app_with_an_unguarded_route_does_not_start(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
