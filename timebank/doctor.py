@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank import certificates, copies, issuers, members, schema
@@ -26,6 +26,7 @@ from timebank.outside import OutsideDown
 from timebank.postgres_files import refuse_other_account
 from timebank.refusal import Refusal
 from timebank.settings import Settings
+from timebank.tables import member
 
 State = Literal["ok", "warn", "bad"]
 
@@ -296,8 +297,11 @@ async def check_rows(connection: AsyncConnection, settings: Settings) -> list[Fi
         keys = Keys.load(settings.data / "keys.json")
         await members.refuse_strange_keys(connection, settings.book_id, keys)
     except Refusal as refusal:
-        # A file that is missing or closed was found before.
-        return [refused("keys", refusal)] if refusal.code in ("keys_do_not_fit", "key_unknown") else []
+        # A file that is missing or closed was found before; but not that a database of one's own holds people already.
+        said = ("keys_do_not_fit", "key_unknown", *(() if (settings.data / "postgres").exists() else ("keys_missing",)))
+        anybody = select(member.c.id).where(member.c.book_id == settings.book_id, member.c.data_key.is_not(None))
+        tells = refusal.code in said and await connection.scalar(anybody.limit(1)) is not None
+        return [refused("keys", refusal)] if tells else []
     except OSError:
         return []
     return [Finding("keys", "ok", "keys_fit")]

@@ -13,6 +13,7 @@ from timebank import exchange
 from timebank.refusal import Refusal
 
 console = Console()
+SHOWN_EVERY = 1000
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -27,6 +28,7 @@ def records(since: datetime | None, until: datetime | None, without_names: bool,
     Nothing is overwritten, and memory stays flat. With names the file is personal data: readable by you alone.
     """
     written = 0
+    shown = console.status("Writing the records …")
 
     async def work(desk: Desk) -> None:
         nonlocal written
@@ -44,6 +46,8 @@ def records(since: datetime | None, until: datetime | None, without_names: bool,
         async for line in lines:
             out.write(line)
             written += 1
+            if written % SHOWN_EVERY == 0:
+                shown.update(f"Writing the records … {written:,}")
 
     with spoken():
         try:
@@ -51,7 +55,7 @@ def records(since: datetime | None, until: datetime | None, without_names: bool,
         except FileExistsError:
             raise Refusal("file_exists", f"{file} exists and is left alone.", path=str(file)) from None
     try:
-        with out, console.status("Writing the records …"):
+        with out, shown:
             at_desk(work)
     except BaseException:
         # Half a file would look like a whole one.

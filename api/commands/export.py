@@ -6,6 +6,7 @@ from typing import TextIO
 
 import click
 from rich.console import Console
+from rich.status import Status
 
 from api.commands.desk import service_url, spoken
 from timebank import purses
@@ -14,6 +15,7 @@ from timebank.refusal import Refusal
 from timebank.settings import Settings, from_environment
 
 console = Console()
+SHOWN_EVERY = 1000
 
 
 @click.command()
@@ -39,8 +41,8 @@ def export(dialect: str, file: Path) -> None:
         except FileExistsError:
             raise Refusal("file_exists", f"{file} exists and is left alone.", path=str(file)) from None
         try:
-            with out, service_url(settings) as url, console.status("Writing the journal …"):
-                asyncio.run(write(settings, url, dialect, out))
+            with out, service_url(settings) as url, console.status("Writing the journal …") as shown:
+                asyncio.run(write(settings, url, dialect, out, shown))
         except BaseException:
             # Half a journal would look like a whole one.
             file.unlink()
@@ -48,13 +50,16 @@ def export(dialect: str, file: Path) -> None:
     console.print(f"Written to {file}.")
 
 
-async def write(settings: Settings, url: str, dialect: str, out: TextIO) -> None:
-    """Write the journal of the settings' book. Refusal `book_missing`."""
+async def write(settings: Settings, url: str, dialect: str, out: TextIO, shown: Status) -> None:
+    """Write the journal of the settings' book, and how far it is. Refusal `book_missing`."""
     engine = create_engine(url, application_name="timebank export", pool_size=1)
     try:
         async with reached(engine) as connection:
+            written = pieces = 0
             async for piece in purses.journal(connection, settings.book_id, purses.DIALECTS[dialect]):
-                out.write(piece)
+                written, pieces = written + out.write(piece), pieces + 1
+                if pieces % SHOWN_EVERY == 0:
+                    shown.update(f"Writing the journal … {written / 1e6:,.1f} million characters")
     except purses.LedgerError as error:
         raise Refusal("book_missing", f"There is no book {settings.book_id} ({error.code})") from None
     finally:

@@ -163,8 +163,10 @@ async def test_a_database(town: Town, database: Any, ledger_database: Any, data:
         (ledger_database.service_url, "schema_not_current"),
     ):
         assert gravest(await look(url)) == ("bad", code)
-    # Without keys, which was said before.
+    # Without keys, which was said before where the database is the bank's own as well.
     (data / "keys.json").unlink()
+    assert gravest(await look(database.service_url)) == ("bad", "keys_missing")
+    (data / "postgres").mkdir()
     assert [each.code for each in await look(database.service_url)][-1] == "schema_ok"
 
     engine = create_engine(database.owner_url)

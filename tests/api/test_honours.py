@@ -18,7 +18,7 @@ from timebank.tables import attempt, consent, guardian
 
 ROLL = "/api/v1/honour-roll"
 # The sessions that wait for the lock of this one.
-WAITING = text("SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))")
+WAITING = text("SELECT DISTINCT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
 
 
 GROWN_UP = date(1960, 5, 1)
