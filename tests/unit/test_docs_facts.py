@@ -6,6 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TypeGuard
 
+from babel.messages.pofile import read_po
+
 from api.guards import ACCESS
 from api.sentences import HOLDS
 from timebank import codes, pins, policy
@@ -177,3 +179,13 @@ def test_redemptions_are_refused_in_this_order() -> None:
 
 def test_a_redemption_has_these_states() -> None:
     assert set(names(section(REDEMPTION, "States"))) == {"held", *ENDED}
+
+
+def test_the_tutorial_names_buttons_as_the_pages_do() -> None:
+    """A newcomer who looks for a word that is nowhere stops there."""
+    with (ROOT / "api" / "locale" / "zh_CN" / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        said = [text for message in read_po(file) for text in (message.id if message.pluralizable else [message.id])]
+    shown = {re.sub(r"%\(\w+\)s", "…", text) for text in said}
+    named = re.findall(r"\*\*(.+?)\*\*", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(named) > 10
+    assert {" ".join(each.split()) for each in named} <= shown
