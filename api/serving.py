@@ -22,7 +22,7 @@ import api.app
 from api import network
 from api.pages import assets
 from api.stopping import asked_to_stop
-from timebank import certificates, demo, members, regions
+from timebank import certificates, demo, members, regions, vault
 from timebank.clock import DemoClock, system_clock
 from timebank.database import create_engine, is_current, reached, refuse_other_schema, refuse_unsafe
 from timebank.keys import Keys
@@ -64,13 +64,15 @@ def prepared(settings: Settings, describe: Describe) -> Iterator[Prepared]:
         certificates.refuse_unfit(pair, system_clock())
     refuse_taken_port(settings)
     make_data(settings.data)
-    keys = Keys.load_or_create(settings.data / "keys.json")
+    if (settings.data / "keys.json").exists():
+        # What is wrong with it is said before anything is started.
+        Keys.load(settings.data / "keys.json")
     server: Server | None = None
     with contextlib.ExitStack() as stack:
         if settings.database_url is None:
             server = stack.enter_context(embedded(settings, describe))
             settings = replace(settings, database_url=server.service_url, migration_url=server.owner_url)
-        yield Prepared(settings, is_empty=asyncio.run(prepare(settings, keys, describe, embedded=server is not None)))
+        yield Prepared(settings, is_empty=asyncio.run(prepare(settings, describe, embedded=server is not None)))
 
 
 @contextlib.contextmanager
@@ -127,7 +129,7 @@ def refuse_taken_port(settings: Settings) -> None:
             ) from None
 
 
-async def prepare(settings: Settings, keys: Keys, describe: Describe, *, embedded: bool) -> bool:
+async def prepare(settings: Settings, describe: Describe, *, embedded: bool) -> bool:
     """Bring the database to where it may be served from; answers whether the book is empty."""
     assert settings.database_url is not None  # noqa: S101  set by the caller
     await bring_up_to_date(settings, describe, embedded=embedded)
@@ -135,6 +137,7 @@ async def prepare(settings: Settings, keys: Keys, describe: Describe, *, embedde
     engine = create_engine(settings.database_url, application_name="timebank start", pool_size=1)
     try:
         async with reached(engine) as connection:
+            keys = await vault.keys_for(connection, settings.book_id, settings.data / "keys.json")
             if settings.demo:
                 describe("Loading the demo city")
                 clock = DemoClock(settings.data / "clock")

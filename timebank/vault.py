@@ -9,14 +9,18 @@ Every text is bound to its book, its person and its purpose: moved to another ro
 
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from timebank.keys import Keys
+from timebank.tables import member
 
 NONCE_BYTES = 12
 # First byte of every encrypted text: which algorithm made it.
@@ -99,3 +103,13 @@ def decrypt(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
         return AESGCM(key).decrypt(nonce, text, bound_to)
     except (InvalidTag, ValueError):
         raise Damaged("does not open") from None
+
+
+async def keys_for(connection: AsyncConnection, book_id: int, path: Path) -> Keys:
+    """The keys in the file, which is made first where there is none and nobody's fields are stored yet.
+
+    Refusal as of `Keys.load`: `keys_missing` where fields are stored, which new keys would not open.
+    """
+    anybody = select(member.c.id).where(member.c.book_id == book_id, member.c.data_key.is_not(None)).limit(1)
+    found = await connection.scalar(anybody) is not None
+    return Keys.load(path) if found else Keys.load_or_create(path)

@@ -11,7 +11,7 @@ import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.sentences import sentence
-from timebank import founding, postgres
+from timebank import founding, postgres, vault
 from timebank.clock import DemoClock, system_clock
 from timebank.database import create_engine, reached, refuse_other_schema
 from timebank.errors import BankError, NotFound
@@ -47,13 +47,13 @@ def at_desk(work: Callable[[Desk], Awaitable[T]], *, founds: bool = False) -> T:
 async def transact(settings: Settings, url: str, work: Callable[[Desk], Awaitable[T]], *, founds: bool) -> T:
     """Do `work` in one transaction on the database at `url`."""
     clock = DemoClock(settings.data / "clock") if settings.demo else system_clock
-    keys = Keys.load_or_create(settings.data / "keys.json")
     engine = create_engine(url, application_name="timebank command", pool_size=1)
     try:
         async with reached(engine) as connection:
             await refuse_other_schema(connection)
             if not founds:
                 await founding.refuse_missing(connection, settings.book_id)
+            keys = await vault.keys_for(connection, settings.book_id, settings.data / "keys.json")
             done = await work(Desk(connection, settings.book_id, keys, clock(), settings))
             await connection.commit()
             return done

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from api.commands.desk import service_url, spoken
 from api.commands.doctor import language_of
 from api.import_words import FIELDS, KINDS, STATES, words_of
-from timebank import founding, members
+from timebank import founding, members, vault
 from timebank.clock import Clock, DemoClock, system_clock
 from timebank.database import create_engine, reached, refuse_other_schema
 from timebank.errors import NotFound
@@ -109,12 +109,12 @@ def tell_columns(planned: Plan, language: str) -> None:
 async def carry_out(settings: Settings, url: str, wish: Wish, planned: Plan) -> Tally:
     """Do it on the database at `url`; a strict one only once a dry run found nothing to refuse."""
     clock = DemoClock(settings.data / "clock") if settings.demo else system_clock
-    keys = Keys.load_or_create(settings.data / "keys.json")
     engine = create_engine(url, application_name="timebank import", pool_size=2)
     try:
         async with reached(engine) as connection:
             await refuse_other_schema(connection)
             await founding.refuse_missing(connection, settings.book_id)
+            keys = await vault.keys_for(connection, settings.book_id, settings.data / "keys.json")
             more = await chosen_of(connection, settings, keys, wish)
 
         async def run(dry: bool) -> Tally:

@@ -108,6 +108,8 @@ def test_a_restore_without_keys_says_what_is_missing(copied: tuple[Service, Path
     said = done("restore", database, data=place / "new")
     assert "Book 1 passes" in said
     assert "The keys are missing" in said
+    # Whoever starts too early is told, and finds the place of the copy empty.
+    refused("keys_missing", "user", "add", "--name", "林", "--phone", "13900000011", data=place / "new")
     done("keys", "restore", keys, data=place / "new")
     assert Keys.load(place / "new" / "keys.json") == Keys.load(keys)
 
