@@ -29,8 +29,10 @@ async def try_form(request: AnyRequest, deed: Deed, subject_id: UUID | None = No
     """Do what a form asks for. Fields of its body that the form leaves empty keep their defaults, but for texts."""
     bank, form = bank_of(request), await Form.of(request)
     fields = {each.name: each.type for each in msgspec.structs.fields(deed.takes)}
-    values = {name: form.text(name) for name in fields if name in form.fields}
+    # What cannot be read is refused like what cannot be done, and the page that shows why is the form's own.
+    values = {name: "" for name in fields if name in form.fields}
     try:
+        values = {name: form.text(name) for name in values}
         given: dict[str, Any] = {}
         for name, text in values.items():
             kinds = types_of(fields[name])

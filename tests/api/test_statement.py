@@ -117,7 +117,7 @@ async def test_what_is_no_period_is_refused_everywhere(town: Town, query: str, f
             refused = await person.get(f"{path}?{query}")
             assert refused.status_code == 422
             # By what it is called in the form, and not by its own name.
-            assert {"since": "开始日期", "until": "结束日期"}[field] in refused.text
+            assert {"since": "起始日期", "until": "截止日期"}[field] in refused.text
 
 
 async def test_the_page_shows_a_period_from_one_balance_to_the_other(town: Town) -> None:
