@@ -103,7 +103,7 @@ def test_a_hostile_certificate_over_several_pages_is_still_one(town: Town) -> No
         stands=True,
     )
     id = uuid7(town.watch.now)
-    found = Certificate(id, 7, id, HOSTILE, EVER, HOSTILE, town.watch.now, [line] * 8)  # type: ignore[list-item]
+    found = Certificate(id, 7, id, HOSTILE, EVER, HOSTILE, town.watch.now, [line] * 2)  # type: ignore[list-item]
     for tag in ("zh-CN", "en"):
         data = certificate_paper.data(town.bank, language(tag), found, HOSTILE)
         pages = pictures("certificate", data, system_fonts=False)

@@ -104,6 +104,19 @@ async def earn(
         points, at = points - minutes, at + timedelta(days=1)
 
 
+async def earn_each(connection: AsyncConnection, city: City, member_ids: Sequence[UUID], points: int) -> None:
+    """As `earn`, for many at once, at most eight hours: they come, go and are verified together."""
+    came = [scan(city, who, "in") for who in member_ids]
+    went = [scan(city, who, "out", MORNING + timedelta(minutes=points)) for who in member_ids]
+    checked = [verify(city, command.id) for command in came]
+    for commands, now in (
+        (came, MORNING),
+        (went, MORNING + timedelta(minutes=points)),
+        (checked, MORNING + timedelta(days=1)),
+    ):
+        assert {answer.code for answer in await send(connection, city, commands, now)} == {"ok"}
+
+
 def redeem(city: City, member_id: UUID, reward_id: UUID) -> Redeem:
     return Redeem(id=uuid7(city.now), actor_id=member_id, reward_id=reward_id)
 

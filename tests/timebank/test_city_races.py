@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
-from tests.timebank.acting import cancel, earn, fulfil, redeem, rows, scan, send, verify
+from tests.timebank.acting import cancel, earn_each, fulfil, redeem, rows, scan, send, verify
 from timebank import devices, ending, funds, purses, verification
 from timebank.commands import Answer
 from timebank.database import sqlstate
@@ -147,8 +147,7 @@ async def streets(engine: AsyncEngine, new_book: int, keys: Keys) -> Streets:
             for price, stock, minutes in ((5, 40, 20), (11, 30, 10), (23, 20, 1440))
         ]
         people = await city.add_members(connection, PEOPLE)
-        for who in people:
-            await earn(connection, city, who, 60)
+        await earn_each(connection, city, people, 60)
     return Streets(city, engine, places, rewards, people, random.Random(8))
 
 

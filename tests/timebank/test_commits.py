@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.factories import MORNING, City, build_city
 from tests.timebank import acting
-from tests.timebank.acting import cancel, earn, fulfil, redeem, scan, serve, verify
+from tests.timebank.acting import cancel, earn_each, fulfil, redeem, scan, serve, verify
 from tests.timebank.test_commit import kept
 from timebank import purses
 from timebank.commit import VERBS, Commits, Committer
@@ -56,8 +56,7 @@ async def test_stopping_finishes_what_was_taken(engine: AsyncEngine, city: City,
     async with engine.begin() as connection:
         people = await city.add_members(connection, 30)
         reward_id = await city.add_reward(connection, price_points=10, stock=100)
-        for who in people:
-            await earn(connection, city, who, 10)
+        await earn_each(connection, city, people, 10)
     commits = Commits(engine, city.book_id, keys, lambda: MORNING + timedelta(days=9))
     assert not commits.running
     await commits.start()

@@ -17,6 +17,7 @@ from tests.timebank.acting import (
     cancel,
     committed,
     earn,
+    earn_each,
     fulfil,
     hold,
     one,
@@ -45,8 +46,7 @@ async def test_64_at_once_never_oversell(engine: AsyncEngine, city: City) -> Non
     async with engine.begin() as connection:
         reward_id = await city.add_reward(connection, stock=10)
         people = await city.add_members(connection, 64)
-        for who in people:
-            await earn(connection, city, who, 100)
+        await earn_each(connection, city, people, 100)
 
     async def ask(who: UUID) -> Answer:
         command = redeem(city, who, reward_id)
@@ -108,10 +108,8 @@ async def test_collected_cancelled_or_timed_out_but_only_one_of_them(engine: Asy
     async with engine.begin() as connection:
         reward_id = await city.add_reward(connection, price_points=10, stock=100)
         people = await city.add_members(connection, 12)
-        held = []
-        for who in people:
-            await earn(connection, city, who, 10)
-            held.append((who, await hold(connection, city, who, reward_id)))
+        await earn_each(connection, city, people, 10)
+        held = [(who, await hold(connection, city, who, reward_id)) for who in people]
     ends = DAY + timedelta(days=1)
 
     async def end(command: Any) -> str:

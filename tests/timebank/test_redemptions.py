@@ -18,6 +18,7 @@ from tests.timebank.acting import (
     code,
     done,
     earn,
+    earn_each,
     fulfil,
     hold,
     one,
@@ -324,8 +325,7 @@ async def test_a_batch_costs_as_many_statements_as_one_command(connection: Async
     counts: set[tuple[str, int]] = set()
     for size in (1, 3, 20):
         people = await city.add_members(connection, size)
-        for who in people:
-            await earn(connection, city, who, 30)
+        await earn_each(connection, city, people, 30)
         given_back, collected, late = [[redeem(city, who, reward_id) for who in people] for _ in range(3)]
         for name, batch in (
             ("redeem", given_back + collected + late),
