@@ -91,12 +91,15 @@ def restore(owner_url: str, file: Path) -> None:
         writing = begin(["psql", *options], secret, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=unwritten)
         source, target = cast(IO[bytes], reading.stdout), cast(IO[bytes], writing.stdin)
         try:
-            # What psql has no patience for, it says itself.
-            with contextlib.suppress(BrokenPipeError):
+            broken = False
+            try:
                 target.writelines(owned_here(source))
                 target.flush()
+            except BrokenPipeError:
+                # psql has ended, and says why; that pg_restore then has nobody to write to is no cause.
+                broken = True
             source.close()
-            if reading.wait() != 0 and writing.poll() is None:
+            if not broken and reading.wait() != 0:
                 # Before its end: psql would keep what has come so far.
                 writing.kill()
                 refuse("restore_failed", "pg_restore", reading.returncode, unread)
@@ -104,6 +107,8 @@ def restore(owner_url: str, file: Path) -> None:
                 target.close()
             if writing.wait() != 0:
                 refuse("restore_failed", "psql", writing.returncode, unwritten)
+            if reading.wait() != 0:
+                refuse("restore_failed", "pg_restore", reading.returncode, unread)
         finally:
             for process in (reading, writing):
                 process.kill()

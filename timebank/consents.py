@@ -54,6 +54,11 @@ class Standing:
         """Whether the answer was given to the text in use."""
         return self.number == self.text.number
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a yes was given to an earlier text than the one in use."""
+        return bool(self.agreed) and not self.is_current
+
 
 @cache
 def texts() -> dict[tuple[str, int], Text]:

@@ -19,7 +19,20 @@ from api.problems import Problem, problem_of
 from api.rest.passkeys import has_place
 from api.sentences import sentence
 from api.state import bank_of
-from timebank import cards, catalogue, demo, explain, inquiries, members, passkeys, records, sessions, signing_in, sms
+from timebank import (
+    cards,
+    catalogue,
+    consents,
+    demo,
+    explain,
+    inquiries,
+    members,
+    passkeys,
+    records,
+    sessions,
+    signing_in,
+    sms,
+)
 from timebank.errors import BankError
 from timebank.records import QUEUE_ROLES
 from timebank.sms import LocalSender
@@ -56,6 +69,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         stay = await records.open_stay(connection, bank.book_id, session.member_id)
         scans = await cards.to_confirm(connection, bank.book_id, session.member_id)
         codes = await catalogue.to_collect(connection, bank.book_id, session.member_id, now=now)
+        standing = await consents.standing(connection, bank.book_id, session.member_id)
         waiting, questions = None, 0
         if holds_role(session, *QUEUE_ROLES):
             waiting = await records.queue_sums(connection, bank.book_id, actor_id=session.member_id, now=now)
@@ -74,6 +88,7 @@ async def home(request: AnyRequest) -> Response[Any]:
         open_minutes=(now - stay.started_at) // timedelta(minutes=1) if stay else 0,
         codes=codes,
         scans=[] if session.helper_id else scans.rows,
+        text_changed=not session.helper_id and any(each.is_outdated for each in standing),
         waiting=waiting,
         questions=questions,
         asks_for_passkey=asked,

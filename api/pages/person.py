@@ -29,6 +29,8 @@ from timebank.cursors import Ranked
 from timebank.errors import BankError, NotFound
 from timebank.ids import uuid7
 
+# More than anybody chooses from in one field.
+OFFERS_SHOWN = 200
 DONE = {
     "pin": mark("The PIN counts from now on."),
     "helper": mark("The helper may act for this member from now on."),
@@ -113,6 +115,7 @@ async def person_page(
         picture=qr.draw((bank.settings.address + catalogue.code_text(bank.keys, made.number)).upper())
         if made
         else None,
+        offers_shown=OFFERS_SHOWN,
         hands_over=holds_role(member(request), *COUNTER_ROLES),
         usual=(spoken.to_day(bank.clock()) + timedelta(days=USUAL_DAYS)).isoformat(),
         new_id=lambda: uuid7(bank.clock()),
@@ -135,6 +138,7 @@ async def facts(request: AnyRequest, code: str) -> dict[str, Any]:
             "witnessed": await pins.witnessed_by(connection, bank.book_id, holder_id) == session.member_id,
             "balance": None,
             "offers": [],
+            "more_offers": False,
             "own": False,
             "helpers": [],
             "names": {},
@@ -147,7 +151,8 @@ async def facts(request: AnyRequest, code: str) -> dict[str, Any]:
             return found
         except desk.OwnRedemption:
             return {**found, "own": True}
-        found["offers"] = await redeemable(connection, bank, holder_id, found["balance"].points)
+        offers = await redeemable(connection, bank, holder_id, found["balance"].points)
+        found["offers"], found["more_offers"] = offers[:OFFERS_SHOWN], len(offers) > OFFERS_SHOWN
         rows = await helpers.of(connection, bank.book_id, holder_id, now)
         found["helpers"] = [row for row in rows if row.member_id == holder_id]
         ids = {row.helper_id for row in found["helpers"]}
@@ -156,7 +161,8 @@ async def facts(request: AnyRequest, code: str) -> dict[str, Any]:
 
 
 async def redeemable(connection: AsyncConnection, bank: Bank, member_id: UUID, points: int) -> list[Any]:
-    """Every reward that somebody with so many points can have now, the cheapest first."""
+    """The rewards that somebody with so many points can have now, the cheapest first, at least one more than are shown
+    where there are so many."""
     found, after, now = [], None, bank.clock()
     while True:
         offers, rest = await catalogue.offers(
@@ -164,7 +170,7 @@ async def redeemable(connection: AsyncConnection, bank: Bank, member_id: UUID, p
         )
         found += [offer.reward for offer in offers if offer.refusal is None]
         # What follows costs more than there is.
-        if not isinstance(rest, Ranked) or rest.rank > points:
+        if not isinstance(rest, Ranked) or rest.rank > points or len(found) > OFFERS_SHOWN:
             return found
         after = rest
 

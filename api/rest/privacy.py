@@ -30,6 +30,7 @@ from api.rest.sessions import Sent, SignedIn, signed_in
 from api.state import bank_of
 from timebank import consents, members, minors, own, own_data, readings, signing_in
 from timebank.consents import Standing
+from timebank.errors import Invalid
 
 Purpose = Literal["service", "location", "honour"]
 Password = Annotated[str, Meta(max_length=1024)]
@@ -66,7 +67,8 @@ class ConsentAnswer(Body, frozen=True):
     purpose: Purpose
     agreed: bool
     number: Annotated[int, Meta(ge=1, le=1000)] | None = None
-    """Which version of the text, the one in use where it is left out; one agrees to no other."""
+    """Which version of the text was read. Who agrees names it, and agrees to the one in use alone; who withdraws may
+    leave it out."""
 
 
 class NewName(Body, frozen=True):
@@ -179,7 +181,8 @@ async def my_consents(request: AnyRequest) -> Response[Any]:
 
 @doing("/me/consents", ConsentAnswer, refusals=("guardian_answers",))
 async def answer_consent(deed: Doing[ConsentAnswer]) -> None:
-    """Agree to something, or withdraw. It takes effect at once. Of who is under 14, a guardian agrees."""
+    """Agree to something, or withdraw. It takes effect at once; a yes says the `number` of the text that was read. Of
+    who is under 14, a guardian agrees."""
     if deed.body.agreed and deed.guardian_id is None:
         await minors.require_own_yes(deed.connection, deed.bank.book_id, deed.bank.keys, deed.actor_id, deed.now)
     await answered(deed, deed.actor_id, deed.guardian_id or deed.actor_id)
@@ -187,12 +190,14 @@ async def answer_consent(deed: Doing[ConsentAnswer]) -> None:
 
 @doing("/members/{member_id:uuid}/consents", ConsentAnswer)
 async def enter_consent(deed: Doing[ConsentAnswer]) -> None:
-    """Enter what a member signed on paper."""
+    """Enter what a member signed on paper; a yes says the `number` of the text."""
     await answered(deed, deed.subject, deed.actor_id)
 
 
 async def answered(deed: Doing[ConsentAnswer], member_id: UUID, by: UUID) -> None:
-    """Keep an answer."""
+    """Keep an answer. `invalid` (number, reason `missing`) for a yes that does not say which text was read."""
+    if deed.body.agreed and deed.body.number is None:
+        raise Invalid(field="number", reason="missing")
     await consents.answer(
         deed.connection,
         deed.bank.book_id,

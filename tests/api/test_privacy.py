@@ -4,11 +4,13 @@ import html
 import re
 from datetime import timedelta
 
+from sqlalchemy import insert
+
 from tests.api.people import Person, Town, problem
 from tests.factories import PASSWORD
 from tests.paper import characters
 from timebank import erasure_list, readings, sms
-from timebank.tables import member
+from timebank.tables import consent, member
 
 
 async def fill(person: Person, page: str, action: str, **fields: str) -> "str | int":
@@ -160,8 +162,26 @@ async def test_consents_are_answered_on_the_page(town: Town) -> None:
     form = {"purpose": "service", "number": "1", "agreed": "true", "id": volunteer.new_id()}
     assert (await volunteer.fill("/privacy/consents", **form)).headers["location"] == "/privacy?done=consent"
     page = f"/admin/members/{volunteer.member_id}"
+    # Who agreed to an earlier text is asked anew, and nobody agrees to a text without saying which.
+    facts = {"book_id": town.city.book_id, "member_id": volunteer.member_id, "purpose": "honour", "number": 1}
+    async with town.bank.engine.begin() as connection:
+        await connection.execute(
+            insert(consent).values(**facts, id=town.city.new_id(), agreed=True, answered_at=town.watch.now)
+        )
+    assert 'href="/privacy#consents"' in (await volunteer.get("/")).text
+    for person, path in ((volunteer, "/privacy"), (admin, page)):
+        assert "同意的是旧版文本" in (await person.get(path)).text
+    town.watch.move(seconds=1)
     form = {"purpose": "honour", "agreed": "true", "id": admin.new_id()}
+    assert (await admin.fill(f"{page}/consents", **form)).status_code == 422
+    form = {"purpose": "honour", "number": "2", "agreed": "true", "id": admin.new_id()}
     assert (await admin.fill(f"{page}/consents", **form)).headers["location"] == f"{page}?saved=1"
+    assert 'href="/privacy#consents"' not in (await volunteer.get("/")).text
+    nameless = await volunteer.send(
+        "/api/v1/me/consents", {"id": volunteer.new_id(), "purpose": "location", "agreed": True}
+    )
+    assert problem(nameless) == (422, "invalid")
+    assert (nameless.json()["data"]["field"], nameless.json()["data"]["reason"]) == ("number", "missing")
     assert "未列入荣誉榜：出生日期未登记" in (await admin.get(page)).text
     found = (await volunteer.get("/api/v1/me/consents")).json()["consents"]
     assert [(each["purpose"], each["agreed"]) for each in found] == [

@@ -317,6 +317,10 @@ async def test_the_desk_of_a_person_with_nothing_but_a_card(
     found = await other.fill(page, code=card)
     offered = re.findall(r'<option value="([^"]+)">[^<]*积分', (await other.get(found.headers["location"])).text)
     assert offered == [reward_id, *others]
+    monkeypatch.setattr("api.pages.person.OFFERS_SHOWN", 2)
+    text = (await other.get(found.headers["location"])).text
+    assert re.findall(r'<option value="([^"]+)">[^<]*积分', text) == [reward_id, others[0]]
+    assert "此处只列出所需积分最少的 2 种" in text
     # The manager at whose desk it was chosen does not redeem with it; another does, for the right PIN, once.
     wish = {"id": manager.new_id(), "code": card, "pin": PIN, "reward_id": reward_id}
     assert problem(await manager.send(desk(town, "/redemptions"), wish)) == (403, "pin_witnessed")

@@ -95,6 +95,10 @@ async def test_a_copy_and_its_proof_are_of_one_moment(
         await connection.execute(text(f"CREATE DATABASE {name}"))
         try:
             await asyncio.to_thread(backup.restore, place, file)
+            # Where psql fails first, its cause is told.
+            with pytest.raises(Refusal, match="already exists") as refused:
+                await asyncio.to_thread(backup.restore, place, file)
+            assert refused.value.data["program"] == "psql"
             restored = create_engine(place)
             async with restored.connect() as there:
                 assert await backups.prove(there, new_book) == proof
