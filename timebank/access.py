@@ -303,3 +303,11 @@ async def require_over(
             above -= {theirs.region_id}
         if not above:
             raise NotAllowed()
+
+
+async def refuse_household(connection: AsyncConnection, book_id: int, row: Row[Any], actor_id: UUID) -> None:
+    """Raise NotAllowed for the member of the row themselves, and for whoever is of their household."""
+    query = select(member.c.household_id).where(member.c.book_id == book_id, member.c.id == actor_id)
+    household_id = await connection.scalar(query)
+    if actor_id == row.id or (household_id is not None and household_id == row.household_id):
+        raise NotAllowed()

@@ -19,7 +19,15 @@ import migrations
 from timebank.refusal import Refusal
 
 OLDEST_VERSION = 15
-SERVING_LIMITS = {"statement_timeout": "30s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "60s"}
+SERVING_LIMITS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+    # What a machine that has vanished holds is let go of in minutes, not in hours.
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "15",
+    "tcp_keepalives_count": "4",
+}
 # Without each of these an acknowledged posting could be lost (docs/reference/guarantees.md).
 DURABLE_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
 # Connection lost; server shutting down, crashed or still starting; no connection to be had.

@@ -102,16 +102,22 @@ async def ranking(connection: AsyncConnection, book_id: int, scope: Scope, perio
     return [Ranked(row.member_id, row.hours, tuple(row[2:])) for row in await connection.execute(query)]
 
 
+def names_place(scope: Scope) -> bool:
+    """Whether to stand on a roll says where somebody serves."""
+    return scope.station_id is not None or scope.region_id is not None
+
+
 def needs_several(scope: Scope, period: Period) -> bool:
-    """Whether a roll stands only where those who are named served at several stations: a branch's of a month, which
-    would say of the only station what its own roll does not."""
+    """Whether a roll stands only where those who are named served at several stations: a branch's of a month,
+    which would say of the only station what its own roll does not. The bank's own roll stands anyhow: whoever agreed to
+    it knows whether the bank has one station."""
     return scope.region_id is not None and period.since is not None and period == periods.month(period.since)
 
 
 def ranking_query(book_id: int, scope: Scope, period: Period) -> Select[Any]:
     """What `ranking` asks."""
     answers: Any = (
-        select(consent.c.member_id, consent.c.agreed)
+        select(consent.c.member_id, consent.c.agreed, consent.c.number)
         .ext(distinct_on(consent.c.member_id))
         .where(consent.c.book_id == book_id, consent.c.purpose == HONOUR)
         .order_by(consent.c.member_id, consent.c.answered_at.desc(), consent.c.id.desc())
@@ -127,12 +133,14 @@ def ranking_query(book_id: int, scope: Scope, period: Period) -> Select[Any]:
     if period.until is not None:
         given = given.where(record.c.local_day <= period.until)
     if needs_several(scope, period):
-        at = cast(record.c.station_id, Text)
+        # There is no least UUID; and by their bytes is how texts are compared fastest.
+        at = cast(record.c.station_id, Text).collate("C")
         given = given.add_columns(func.min(at).label("one"), func.max(at).label("other"))
     sums = given.subquery()
     return (
         select(*sums.c)
         .join_from(sums, answers, and_(answers.c.member_id == sums.c.member_id, answers.c.agreed))
+        .where(answers.c.number >= (consents.WITH_PLACES if names_place(scope) else 1))
         .join(member, and_(member.c.book_id == book_id, member.c.id == sums.c.member_id))
         .where(sums.c.hours > 0, member.c.state == "active", ~leaving())
         .order_by(sums.c.hours.desc(), sums.c.member_id)

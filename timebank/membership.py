@@ -14,7 +14,7 @@ from timebank.cursors import Cursor, Page, falling
 from timebank.errors import Invalid, NotFound
 from timebank.ids import uuid7
 from timebank.keys import Keys
-from timebank.tables import helping, member, region
+from timebank.tables import helping, member, pin, region
 
 ROLES = ("admin",)
 STATES = ("active", "suspended", "erased", "merged")
@@ -273,14 +273,15 @@ async def forget_password(
     connection: AsyncConnection, book_id: int, keys: Keys, member_id: UUID, *, now: datetime, actor_id: UUID
 ) -> None:
     """Take a member's ways in away (see `close_ways_in`) and sign them out everywhere; they sign in by a code
-    to their phone from now on.
+    to their phone from now on. Nobody does it for their own household: a PIN goes with it.
 
     Errors: `not_found`, `role_not_allowed`, `invalid` (phone: they have none that a code could be sent to).
     """
     row = await locked(connection, book_id, member_id, actor_id, now)
+    await access.refuse_household(connection, book_id, row, actor_id)
     if row.phone_index is None:
         raise Invalid(field="phone", reason="missing")
-    await close_ways_in(connection, book_id, member_id, now)
+    await close_ways_in(connection, book_id, member_id, actor_id, now)
     await trail.write(
         connection,
         book_id,
@@ -294,12 +295,15 @@ async def forget_password(
     )
 
 
-async def close_ways_in(connection: AsyncConnection, book_id: int, member_id: UUID, now: datetime) -> None:
+async def close_ways_in(
+    connection: AsyncConnection, book_id: int, member_id: UUID, actor_id: UUID | None, now: datetime
+) -> None:
     """Take away whatever a member gets in by, or somebody else who took the account over: password, code on paper,
-    passkeys, linked accounts, PIN, the address of a calendar, tokens that read, and helpers named on the member's own
-    page; and end every session.
+    passkeys, linked accounts, PIN, the address of a calendar, tokens that read, and helpers let in on the member's own
+    page or by the PIN; and end every session.
 
-    The printed card stays: alone it signs nobody in, and whoever scans one sees who holds it out.
+    The printed card stays: alone it signs nobody in, and whoever scans one sees who holds it out. A PIN that is locked
+    stays locked, until a second person resets it (see `pins.reset`).
     """
     await connection.execute(
         update(member)
@@ -307,17 +311,34 @@ async def close_ways_in(connection: AsyncConnection, book_id: int, member_id: UU
         .values(password_hash=None, version=member.c.version + 1)
     )
     for table in members.WAYS_IN:
-        await connection.execute(delete(table).where(table.c.book_id == book_id, table.c.member_id == member_id))
-    await connection.execute(
+        unlocked = (pin.c.locked_at.is_(None),) if table is pin else ()
+        await connection.execute(
+            delete(table).where(table.c.book_id == book_id, table.c.member_id == member_id, *unlocked)
+        )
+    ended = await connection.scalars(
         update(helping)
         .where(
             helping.c.book_id == book_id,
             helping.c.member_id == member_id,
-            helping.c.vouched == "self",
+            helping.c.vouched.in_(("self", "pin")),
             helping.c.ended_at.is_(None),
+            helping.c.ends_at > now,
         )
-        .values(ended_at=now, ended_by=member_id)
+        # Nobody in particular ends it where time does: it ends as theirs.
+        .values(ended_at=now, ended_by=actor_id or member_id)
+        .returning(helping.c.helper_id)
     )
+    for helper_id in ended.all():
+        await trail.write(
+            connection,
+            book_id,
+            actor_id=actor_id,
+            action="helping.end",
+            subject_kind="member",
+            subject_id=member_id,
+            after={"helper_id": str(helper_id)},
+            now=now,
+        )
     await members.end_sessions(connection, book_id, member_id)
 
 

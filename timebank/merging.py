@@ -285,7 +285,7 @@ async def move_guardians(connection: AsyncConnection, book_id: int, survivor_id:
                 other.c[theirs] == guardian.c[theirs],
                 other.c.until > guardian.c.until,
             )
-            .values(until=other.c.until)
+            .values(until=other.c.until, closed_at=other.c.closed_at)
         )
         known = select(guardian.c[theirs]).where(guardian.c.book_id == book_id, guardian.c[mine] == survivor_id)
         await connection.execute(

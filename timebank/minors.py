@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from timebank import guardians, joining, members, membership, purses, trail, vault
 from timebank.errors import BankError, Invalid, NotAllowed
 from timebank.keys import Keys
-from timebank.tables import guardian, helping, member, role_grant
+from timebank.tables import audit_entry, guardian, helping, member, role_grant
 
 # From this birthday on somebody agrees to what is kept of them alone.
 AGREEING_YEARS = 14
@@ -60,7 +60,7 @@ async def record(
     both = select(member.c.id).where(
         member.c.book_id == book_id, member.c.id.in_({member_id, guardian_id or member_id})
     )
-    await connection.execute(both.order_by(member.c.id).with_for_update())
+    await connection.execute(both.order_by(member.c.id).with_for_update(key_share=True))
     row = await membership.locked(connection, book_id, member_id, actor_id, now)
     zone = await purses.time_zone(connection, book_id)
     today = now.astimezone(zone).date()
@@ -90,7 +90,7 @@ async def record(
     if not set(known) <= set(chosen):
         changed |= {name: None for name in ADDRESSES if old.get(name)}
         values["phone_index"] = None
-        await membership.close_ways_in(connection, book_id, member_id, now)
+        await membership.close_ways_in(connection, book_id, member_id, actor_id, now)
     await connection.execute(
         update(member)
         .where(member.c.book_id == book_id, member.c.id == member_id)
@@ -125,9 +125,14 @@ async def close_over(
 ) -> int:
     """Close the ways in of members whose guardian's time is over because they are of age; answers how many.
 
-    Whoever acted for them could have left one. They show their papers, and an administrator enters their number.
+    Whoever acted for them could have left one. A number or mail address that the office entered stays, and they sign in
+    by a code to it; without one they show their papers, and an administrator enters their number.
     """
-    over = (guardian.c.book_id == book_id, guardian.c.until <= now, guardian.c.closed_at.is_(None))
+    other = guardian.alias()
+    standing = exists().where(
+        other.c.book_id == guardian.c.book_id, other.c.child_id == guardian.c.child_id, other.c.until > now
+    )
+    over = (guardian.c.book_id == book_id, guardian.c.until <= now, guardian.c.closed_at.is_(None), ~standing)
     children = select(guardian.c.child_id).where(*over).order_by(guardian.c.until).limit(limit)
     # The member first, as everywhere; whom another process has in hand is left to it.
     query = select(member).where(member.c.book_id == book_id, member.c.id.in_(children)).order_by(member.c.id)
@@ -144,13 +149,17 @@ async def close_over(
 async def close(connection: AsyncConnection, book_id: int, keys: Keys, row: Row[Any], now: datetime) -> None:
     """Close the ways in of a member whose row is locked: what signs them in, and where codes are sent."""
     old = vault.unseal(keys, row) or {}
-    gone = {name: old[name] for name in ADDRESSES if old.get(name)}
-    await membership.close_ways_in(connection, book_id, row.id, now)
-    await connection.execute(
-        update(member)
-        .where(member.c.book_id == book_id, member.c.id == row.id)
-        .values(phone_index=None, personal=vault.reseal(keys, row, {**old, **dict.fromkeys(gone)}))
-    )
+    gone = {name: old[name] for name in await entered_on_own_page(connection, book_id, keys, row) if old.get(name)}
+    await membership.close_ways_in(connection, book_id, row.id, None, now)
+    if gone:
+        await connection.execute(
+            update(member)
+            .where(member.c.book_id == book_id, member.c.id == row.id)
+            .values(
+                phone_index=None if "phone" in gone else member.c.phone_index,
+                personal=vault.reseal(keys, row, {**old, **dict.fromkeys(gone)}),
+            )
+        )
     sealed = {"before": gone, "after": dict.fromkeys(gone)}
     await trail.write(
         connection,
@@ -162,6 +171,26 @@ async def close(connection: AsyncConnection, book_id: int, keys: Keys, row: Row[
         personal=vault.seal_beside(keys, row, trail.PURPOSE, sealed) if gone else None,
         now=now,
     )
+
+
+async def entered_on_own_page(connection: AsyncConnection, book_id: int, keys: Keys, row: Row[Any]) -> set[str]:
+    """Which of the ADDRESSES were last changed on the member's own page: by them, or by who acted for them."""
+    query = (
+        select(audit_entry.c.actor_id, audit_entry.c.personal)
+        .where(
+            audit_entry.c.book_id == book_id,
+            audit_entry.c.subject_kind == "member",
+            audit_entry.c.subject_id == row.id,
+            audit_entry.c.action == "member.edit",
+            audit_entry.c.personal.is_not(None),
+        )
+        .order_by(audit_entry.c.at, audit_entry.c.id)
+    )
+    last: dict[str, UUID | None] = {}
+    for entry in await connection.execute(query):
+        changed = vault.unseal_beside(keys, row, trail.PURPOSE, entry.personal)["after"]
+        last |= dict.fromkeys(changed, entry.actor_id)
+    return {name for name in ADDRESSES if last.get(name) == row.id}
 
 
 async def require_own_yes(

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from timebank import access, cards, passwords, trail
 from timebank.errors import BankError, NotAllowed
 from timebank.keys import Keys
-from timebank.tables import member, pin
+from timebank.tables import pin
 
 LENGTH = 6
 TRIES = 5
@@ -219,10 +219,7 @@ async def reset(connection: AsyncConnection, book_id: int, member_id: UUID, *, n
     it was locked. Errors: `not_found` (member), `role_not_allowed`.
     """
     row = await access.served_member(connection, book_id, member_id, actor_id=actor_id, roles=RESETTING_ROLES, now=now)
-    household = select(member.c.household_id).where(member.c.book_id == book_id, member.c.id == actor_id)
-    household_id = await connection.scalar(household)
-    if actor_id == member_id or (household_id is not None and household_id == row.household_id):
-        raise NotAllowed()
+    await access.refuse_household(connection, book_id, row, actor_id)
     query = select(pin).where(pin.c.book_id == book_id, pin.c.member_id == member_id).with_for_update()
     found = (await connection.execute(query)).one_or_none()
     if found is None:

@@ -92,7 +92,7 @@ async def asked(request: AnyRequest) -> Roll:
         await honours.count_miss(bank.engine, bank.book_id, bank.keys, address_of(request), now)
 
     ranked = await bank.rolls.ranking(scope, period, now, on_miss=count)
-    of_place, several = bool(scope.station_id or scope.region_id), honours.needs_several(scope, period)
+    of_place, several = honours.names_place(scope), honours.needs_several(scope, period)
     async with bank.engine.connect() as connection:
         lines = await honours.named(
             connection,

@@ -11,6 +11,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column and the index. Whose time was over before is found by the first turn of the job."""
+    """Add the column and the index. Of whom a guardian's time was over before, nothing is closed: they got in since."""
     for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").split(";\n\n"):
         op.execute(statement.strip().removesuffix(";"))

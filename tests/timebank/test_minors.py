@@ -13,10 +13,11 @@ from timebank import guardians, members, membership, minors, sessions, vault
 from timebank.errors import Invalid
 from timebank.keys import Keys
 from timebank.members import WAYS_IN
-from timebank.tables import audit_entry, card, guardian, helping, metadata, session
+from timebank.tables import audit_entry, card, guardian, helping, metadata, pin, session
 
 # Not of `pg_stat_activity`, which stands still within a transaction.
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
+OWN_PHONE = "+8613955550007"
 BORN = date(2008, 3, 3)
 # Midnight before the birthday, where the bank is.
 OF_AGE = datetime(2026, 3, 2, 16, tzinfo=UTC)
@@ -164,13 +165,47 @@ async def ways_left(connection: AsyncConnection, city: City, member_id: UUID) ->
     return found | {name for name in minors.ADDRESSES if (vault.unseal(city.keys, row) or {}).get(name)}
 
 
+async def on_own_page(connection: AsyncConnection, city: City, member_id: UUID, changes: membership.Changes) -> None:
+    """What a member enters themselves, or who acts for them."""
+    row = await membership.locked_row(connection, city.book_id, member_id)
+    await membership.apply(connection, city.book_id, city.keys, row, changes, now=MORNING, actor_id=member_id)
+
+
+async def test_what_the_office_entered_stays_and_so_does_everything_while_somebody_else_acts(
+    engine: AsyncEngine, city: City
+) -> None:
+    async with engine.begin() as connection:
+        admin_id, parent_id = await administrator(connection, city), await city.add_member(connection, "林大")
+        children = [await city.add_member(connection, "林小", password=PASSWORD) for _ in range(2)]
+        for child_id in children:
+            await enter(connection, city, child_id, parent_id, admin_id)
+            await on_own_page(connection, city, child_id, membership.Changes(mail="child@example.org"))
+        # Another one's time goes on, as after a merger of two accounts.
+        of = {"book_id": city.book_id, "child_id": children[1], "guardian_id": admin_id, "since": MORNING}
+        await connection.execute(insert(guardian).values(**of, until=OF_AGE + timedelta(days=9)))
+        await connection.execute(
+            insert(pin).values(
+                book_id=city.book_id,
+                member_id=children[0],
+                pin_hash="x",
+                tries=5,
+                set_at=MORNING,
+                locked_at=MORNING,
+                locked_by=parent_id,
+            )
+        )
+        assert await minors.close_over(connection, city.book_id, city.keys, OF_AGE) == 1
+        # The number is of the papers; the locked PIN waits for a second person.
+        assert await ways_left(connection, city, children[0]) == {"phone_index", "phone", "pin"}
+        assert await ways_left(connection, city, children[1]) == {"phone_index", "phone", "mail", "password_hash"}
+
+
 async def test_no_way_in_outlasts_a_guardian(engine: AsyncEngine, city: City) -> None:
     async with engine.begin() as connection:
         admin_id, parent_id = await administrator(connection, city), await city.add_member(connection, "林大")
         child_id = await city.add_member(connection, "林小", password=PASSWORD)
         await enter(connection, city, child_id, parent_id, admin_id)
-        changes = membership.Changes(mail="child@example.org")
-        await membership.edit(connection, city.book_id, city.keys, child_id, changes, now=MORNING, actor_id=admin_id)
+        await on_own_page(connection, city, child_id, membership.Changes(phone=OWN_PHONE, mail="child@example.org"))
         await every_way_in(connection, city, child_id, parent_id)
         everything = {table.name for table in WAYS_IN} | {"session", "helping", "password_hash", "phone_index"}
         assert await ways_left(connection, city, child_id) == everything | set(minors.ADDRESSES)
