@@ -114,6 +114,7 @@ async def privacy_page(
             limit=LOOKS_SHOWN,
         )
         names = await members.names(connection, bank.book_id, bank.keys, {look.reader_id for look in looks.rows})
+        _, acting = await minors.of(connection, bank.book_id, bank.keys, row, bank.clock())
         guardian_agrees = session.guardian_id is None and await minors.needs_guardian_to_agree(
             connection, bank.book_id, bank.keys, session.member_id, bank.clock()
         )
@@ -142,6 +143,7 @@ async def privacy_page(
         unnamed=spoken.gettext(UNNAMED[why]) if why else None,
         agrees_anew=why == "agreed_under_age",
         guardian_agrees=guardian_agrees,
+        guardian_until=acting[-1].until if acting else None,
         standing=standing,
         document=document,
         document_name=words.of(words.DOCUMENTS, spoken, document.kind) if document else "",
