@@ -24,7 +24,9 @@ from timebank.errors import BankError, Invalid
 
 WAY = "/admin/identities"
 DONE = {
-    "checked": mark("The document was seen. Its number is not kept; only the last four characters are."),
+    "checked": mark(
+        "The document was seen. Kept of its number are the last four characters and a mark that knows it again."
+    ),
     "held": mark("Another member has shown this document. An administrator looks at it; the member serves as before."),
 }
 
