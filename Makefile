@@ -24,9 +24,9 @@ run: $(VENV)/.run $(SCRIPTS) ## Install, start the database, migrate, load a sma
 install: $(VENV)/.run $(SCRIPTS) ## Install what running needs into .venv
 
 test: check $(VENV)/.tools $(SCRIPTS) ## Install, check, and run every test
-	$(BIN)/python -m slipcover -m pytest -q -n $(WORKERS) --dist loadgroup --ignore tests/browser --ignore tests/fuzz
+	$(BIN)/python -m slipcover -m pytest -q -n $(WORKERS) --ignore tests/browser --ignore tests/fuzz
 	# What is measured is what the tests above cover; a browser waits for a bank that is not measured half as long.
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup tests/browser tests/fuzz
+	$(BIN)/python -m pytest -q -n $(WORKERS) tests/browser tests/fuzz
 	@$(BIN)/python tests/coverage_floor.py
 
 check: $(VENV)/.test ## Lint, types and the direction of imports

@@ -21,6 +21,7 @@ import asyncpg
 import pytest
 
 from tests.directories import quick_place
+from tests.groups import Groups
 from tests.tools import find_chromium
 from timebank import schema
 from timebank.database import plain_url
@@ -39,6 +40,12 @@ class Database:
 
     service_url: str
     owner_url: str
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> Groups:
+    """Let tests that share something dear run in one worker."""
+    return Groups(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:

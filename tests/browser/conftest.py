@@ -11,18 +11,6 @@ from tests.browser.bank import Service, started
 from tests.browser.people import Open, Watched, launched
 from tests.directories import short_directory
 
-# So long, each of them, that another worker may take the next.
-BY_THEMSELVES = ("test_every_page",)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run a whole file, which shares what it has opened, but for what is long by itself."""
-    for item in items:
-        if item.path.parent.name in ("browser", "fuzz") and item.get_closest_marker("xdist_group") is None:
-            alone = item.name.startswith(BY_THEMSELVES) or item.path.stem == "test_openapi"
-            item.add_marker(pytest.mark.xdist_group(item.name if alone else item.path.stem))
-
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:

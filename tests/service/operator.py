@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from click.testing import CliRunner, Result
 
 from api.cli import main
@@ -13,9 +12,6 @@ from tests.service.processes import (
     environment,
     timebank,
 )
-
-# One worker makes the demo city, and the others do not.
-DEMO_CITY = pytest.mark.xdist_group("demo city")
 
 
 def typed(*arguments: object, data: Path, **more: Any) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from api import serving
 from tests.service.callers import DEMO, Caller
-from tests.service.operator import DEMO_CITY, done, refused, typed
+from tests.service.operator import done, refused, typed
 from tests.service.processes import (
     ROOT,
     SELF,
@@ -135,7 +135,6 @@ def test_a_database_that_is_not_migrated_is_said_to_be_so(place: Path) -> None:
 # The proof, and a way in.
 
 
-@DEMO_CITY
 def test_an_audit_passes_until_somebody_tampers(demo_data: Path) -> None:
     said = done("audit", data=demo_data)
     assert "Book 1 passes" in said

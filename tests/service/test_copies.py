@@ -10,7 +10,7 @@ import pytest
 
 from tests.directories import short_directory
 from tests.service.callers import DEMO, Caller, new_id
-from tests.service.operator import DEMO_CITY, done, refused, typed
+from tests.service.operator import done, refused, typed
 from tests.service.processes import (
     Service,
     copy_data,
@@ -38,7 +38,6 @@ def held(volunteer: Caller) -> dict[str, Any]:
     return dict(volunteer.get(f"/redemptions/{found['id']}"))
 
 
-@DEMO_CITY
 def test_a_restored_bank_goes_on_where_the_copy_was_taken(copied: tuple[Service, Path, Path], place: Path) -> None:
     service, database, keys = copied
     for path in (database, keys):
@@ -78,7 +77,6 @@ def test_a_restored_bank_goes_on_where_the_copy_was_taken(copied: tuple[Service,
     assert "passes" in done("audit", data=new)
 
 
-@DEMO_CITY
 def test_who_was_erased_stays_erased_where_an_old_copy_is_restored(
     copied: tuple[Service, Path, Path], place: Path
 ) -> None:
@@ -102,7 +100,6 @@ def test_who_was_erased_stays_erased_where_an_old_copy_is_restored(
     refused("erasures_missing", "restore", database, "--erasures", place / "none", data=place / "third")
 
 
-@DEMO_CITY
 def test_a_restore_without_keys_says_what_is_missing(copied: tuple[Service, Path, Path], place: Path) -> None:
     _, database, keys = copied
     said = done("restore", database, data=place / "new")
@@ -114,7 +111,6 @@ def test_a_restore_without_keys_says_what_is_missing(copied: tuple[Service, Path
     assert Keys.load(place / "new" / "keys.json") == Keys.load(keys)
 
 
-@DEMO_CITY
 def test_a_damaged_copy_is_refused_and_leaves_an_empty_database(
     copied: tuple[Service, Path, Path], place: Path
 ) -> None:
@@ -141,7 +137,6 @@ def test_a_copy_overwrites_nothing(own_data: Path, place: Path) -> None:
     assert sorted(path.name for path in place.iterdir()) == ["bank.dump", "data"]
 
 
-@DEMO_CITY
 def test_keys_are_shown_rotated_and_put_back(demo_data: Path, place: Path) -> None:
     said = typed("keys", "show", data=demo_data)
     for purpose in PURPOSES:
@@ -171,7 +166,6 @@ def test_keys_are_shown_rotated_and_put_back(demo_data: Path, place: Path) -> No
     assert Keys.load(place / "elsewhere" / "keys.json").key_id == 1
 
 
-@DEMO_CITY
 def test_a_copy_of_the_night_is_drilled(demo_data: Path) -> None:
     refused("backup_missing", "restore-drill", data=demo_data)
     # Its time has come: nobody made it since.

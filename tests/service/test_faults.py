@@ -24,9 +24,6 @@ from timebank import postgres
 from timebank.keys import Keys
 from timebank.postgres import EmbeddedPostgres, Server
 
-# Whoever makes a town makes the one that all of these use.
-pytestmark = pytest.mark.xdist_group("faults")
-
 
 def town_in(data: Path, volunteers: int) -> Town:
     """A town in the database of `data`."""
