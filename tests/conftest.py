@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -43,9 +44,9 @@ class Database:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> Groups:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
     """Let tests that share something dear run in one worker."""
-    return Groups(config)
+    return Groups(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
