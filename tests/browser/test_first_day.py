@@ -45,6 +45,13 @@ def points_of(page: Page) -> int:
     return int(page.locator("[data-figure=points]").inner_text().replace(",", ""))
 
 
+def verify(screen: Page) -> None:
+    """Verify what is ticked on this page of the queue."""
+    with screen.expect_navigation():
+        screen.click("form[action='/queue'][method=post] button")
+    expect(screen.locator(".notice-good")).to_be_visible()
+
+
 @pytest.mark.parametrize("language", ["zh-CN", "en"])
 def test_the_first_day(service: Service, opened: Open, language: str) -> None:
     words = WORDS[language]
@@ -86,9 +93,10 @@ def test_the_first_day(service: Service, opened: Open, language: str) -> None:
     screen.goto(f"{service.address}/queue")
     expect(screen.locator(".pick", has_text=VOLUNTEER).last).to_be_visible()
     keep_picture(screen, f"queue-{language}")
-    screen.click("form[action='/queue'][method=post] button")
-    expect(screen.locator(".notice-good")).to_be_visible()
-    expect(screen.locator(".pick")).to_have_count(0)
+    verify(screen)
+    # A page holds forty: where tests before this one left records too, there is another.
+    while screen.locator(".pick").count():
+        verify(screen)
 
     # The points are there, and say where they come from.
     phone.goto(f"{service.address}/")

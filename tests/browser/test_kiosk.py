@@ -214,6 +214,7 @@ def test_without_events_it_asks_by_itself_and_shows_todays_shifts(
     # Out again, and the shift is gone: the tests after this one find the station as it was.
     manager.goto(expect_own_code(page, service))
     manager.click("form[action='/check-in'] button")
+    expect(manager.locator("h1")).to_have_text("You are checked out")
     manager.goto(f"{service.address}/stations/{STATION}")
     manager.click("section[aria-labelledby=shifts] li button")
 
